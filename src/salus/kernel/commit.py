@@ -44,8 +44,8 @@ class Unit:
 class Participant(Protocol):
     """A room that writes in the group transaction.
 
-    Per group the writer calls `begin`, then `check` for each unit, then `apply` once, then `committed` or `rolled_back`.
-    All of it runs on the writer's thread.
+    Per group the writer calls `begin`, then `check` for each unit, then `apply` once, then `committed` or
+    `rolled_back`. All of it runs on the writer's thread.
     """
 
     name: str
@@ -146,9 +146,7 @@ class Writer:
                 for job in group:
                     self._commit([job])
                 return
-            _log.error("commit failed: %s", type(error).__name__)  # noqa: TRY400  values could be in the traceback
-            problem = Problem(Kind.UNAVAILABLE, "The record store cannot write at the moment.", retry_after=5)
-            turned_away = {0: problem}
+            turned_away = {0: _told(error)}
         loop = group[0][1].get_loop()
         try:
             loop.call_soon_threadsafe(_release, group, turned_away)
@@ -186,7 +184,10 @@ class Writer:
                     participant.rolled_back()
                 raise
         for participant in self._participants:
-            participant.committed()
+            try:
+                participant.committed()
+            except Exception as error:  # noqa: BLE001  the group is durable: nothing after it may undo the answer
+                _log.warning("after a commit: %s in %s", type(error).__name__, participant.name)
         return turned_away
 
     def _idle(self) -> bool:
@@ -206,6 +207,13 @@ class Writer:
             _log.warning("housekeeping failed: %s", type(error).__name__)
             return False
         return more
+
+
+def _told(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    _log.error("commit failed: %s", type(error).__name__)  # no traceback: values could be in it
+    return Problem(Kind.UNAVAILABLE, "The record store cannot write at the moment.", retry_after=5)
 
 
 def _release(group: list[_Job], turned_away: dict[int, Problem]) -> None:

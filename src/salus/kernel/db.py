@@ -105,7 +105,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a")  # noqa: SIM115  kept open: closing it would drop the lock
+        self._file = path.open("a")
         path.chmod(0o600)
 
     def __enter__(self) -> FileLock:

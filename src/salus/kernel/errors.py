@@ -63,7 +63,7 @@ class Issue:
     place: str = ""
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818  it is the field's word (RFC 9457), and not always an error
     """Something that stops a request.
 
     Args:

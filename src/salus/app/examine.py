@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A full examination of an installation, for `salus doctor`. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from salus.app import safety
+from salus.app.certificates import days_left
+from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, provider_of
+from salus.audit.verify import verify
+from salus.crypto.keyring import open_keyring
+from salus.kernel.db import open_database
+from salus.kernel.errors import Problem
+from salus.kernel.settings import Settings
+
+_PROBES = 20
+_SLOW_FLUSH_MS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report: `ok`, `better` (could be) or `WRONG`, and what mends it."""
+
+    mark: str
+    what: str
+    mend: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything that can be looked at without stopping the server."""
+    concerns = safety.unsafe(settings)
+    for concern in concerns:
+        yield Finding("WRONG", concern.what, concern.mend)
+    if not concerns:
+        yield Finding("ok", "settings, file permissions, policy and certificate are safe to start with")
+        left = days_left(settings.path(settings.server.tls_certificate))
+        yield Finding("ok", f"the certificate lasts {left} days")
+        for concern in safety.could_be_better(settings):
+            yield Finding("better", concern.what, concern.mend)
+    yield from _flush(settings.folder)
+    yield from _inside(settings)
+
+
+def _flush(folder: Path) -> Iterator[Finding]:
+    """How long the disk takes to make a write durable: it bounds every answer."""
+    probe = folder / ".flush-probe"
+    taken = []
+    try:
+        with probe.open("wb") as file:
+            for _ in range(_PROBES):
+                start = time.perf_counter()
+                file.write(b"x" * 4096)
+                file.flush()
+                os.fsync(file.fileno())
+                taken.append((time.perf_counter() - start) * 1000)
+    except OSError:
+        yield Finding("WRONG", "The data folder cannot be written.", "Check its owner and the free space.")
+        return
+    finally:
+        probe.unlink(missing_ok=True)
+    middle = statistics.median(taken)
+    if middle > _SLOW_FLUSH_MS:
+        yield Finding(
+            "better",
+            f"The disk takes {middle:.1f} ms to make a write durable; every answer waits for one.",
+            "Use a faster disk, best one with power-loss protection.",
+        )
+    else:
+        yield Finding("ok", f"the disk makes a write durable in {middle:.2f} ms")
+
+
+def _inside(settings: Settings) -> Iterator[Finding]:
+    try:
+        provider = provider_of(settings)
+        provider.health()
+        keyring = open_keyring(settings.folder / KEYS_FOLDER, provider)
+        yield Finding("ok", f"the key provider ({provider.name}) gives out keys")
+        db = open_database(settings.folder / DATABASE, keyring.page_key("records"))
+    except Problem as problem:
+        yield Finding("WRONG", problem.public, problem.detail)
+        return
+    try:
+        for tenant in keyring.tenants():
+            report = verify(db, keyring.tenant(tenant), settings.folder / CHECKPOINTS, open_entries=False)
+            if report.ok:
+                yield Finding("ok", f"the audit log of {tenant} is whole: {report.size} entries")
+            else:
+                yield Finding(
+                    "WRONG",
+                    f"The audit log of {tenant} was tampered with.",
+                    f"Run: salus audit verify --tenant {tenant}, keep a copy of the folder, treat it as an incident.",
+                )
+    finally:
+        db.close()
+        keyring.close()

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole house, built from settings: keys first, then the database, then the rooms over it.
+
+A process opens one house. Nothing works without keys, policy or audit, so everything is opened here, before the first
+request, and anything that cannot be opened stops the start with its reason.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from salus.access.decide import Access
+from salus.access.load import load_policy
+from salus.access.purposes import PURPOSES
+from salus.access.relations import Relations, RelationWrites
+from salus.access.relations import prepare as prepare_relations
+from salus.audit.event import Event, EventType, Outcome
+from salus.audit.log import AuditLog
+from salus.audit.store import prepare as prepare_audit
+from salus.crypto.keyring import Keyring, open_keyring
+from salus.crypto.kms.local import LocalKeyProvider
+from salus.crypto.kms.provider import KeyProvider
+from salus.identity.passwords import PasswordHasher
+from salus.identity.sign_in import SignIn
+from salus.identity.store import IdentityWrites
+from salus.identity.store import prepare as prepare_identity
+from salus.identity.tokens import Tokens
+from salus.identity.users import Users
+from salus.kernel.actor import Actor
+from salus.kernel.clock import Clock, SystemClock
+from salus.kernel.commit import Unit, Writer
+from salus.kernel.db import Connection, FileLock, migrate, open_database
+from salus.kernel.errors import Kind, Problem
+from salus.kernel.ids import uuid7
+from salus.kernel.settings import Settings
+from salus.records.context import Services
+from salus.records.store.schema import MIGRATIONS, ROOM
+from salus.records.store.store import Store
+from salus.records.store.write import RecordsWriter
+
+DATABASE = "records.db"
+KEYS_FOLDER = "keys"
+CHECKPOINTS = "checkpoints"
+PASSPHRASE_VARIABLE = "SALUS_KEYS_PASSPHRASE"  # noqa: S105  the name of a variable
+
+
+@dataclass(slots=True)
+class Stand:
+    """Substitutes for rooms, for measuring what each costs. The product never uses them; `bench/` does."""
+
+    keyring: Callable[[Keyring], Any] = lambda real: real
+    access: Callable[[Access], Any] = lambda real: real
+    audit: Callable[[AuditLog], Any] = lambda real: real
+
+
+class House:
+    """All rooms of one process, wired.
+
+    Attributes:
+        services: what interactions use.
+        keyring, tokens, users, sign_in: for signing in and for administration.
+        db: the connection for reading, of the thread that opened the house.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, stand: Stand | None = None) -> None:
+        stand = stand or Stand()
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        folder = settings.folder
+        self.keyring: Keyring = stand.keyring(open_keyring(folder / KEYS_FOLDER, provider_of(settings)))
+        page_key = self.keyring.page_key("records")
+        writing = open_database(folder / DATABASE, page_key)
+        for prepare in (prepare_records, prepare_audit, prepare_relations, prepare_identity):
+            prepare(writing)
+        self.db = open_database(folder / DATABASE, page_key)
+        policy = load_policy(policy_text(settings))
+        self.access: Access = stand.access(Access(policy, Relations(self.db), self._surrogate))
+        self.audit: AuditLog = stand.audit(AuditLog(self.keyring.tenant, self.clock, folder / CHECKPOINTS))
+        hasher = PasswordHasher()
+        self.users = Users(self.db, self.keyring.tenant, hasher, self.clock)
+        self.tokens = Tokens(
+            self.db,
+            self.keyring.tenant,
+            self.clock,
+            PURPOSES,
+            user_hours=settings.identity.token_hours,
+            service_days=settings.identity.service_token_days,
+        )
+        self.sign_in = SignIn(self.db, self.keyring.tenant, self.users, hasher, self.clock)
+        identity = IdentityWrites(self.clock, self.tokens.forget)
+        self._lock = FileLock(folder / f"{DATABASE}.lock")
+        self._writing = writing
+        participants = (RecordsWriter(), RelationWrites(), identity, self.audit)
+        self.writer = Writer(writing, self._lock, participants)
+        store = Store(self.db, self.keyring)
+        self.services = Services(
+            self.access, self.audit, store, self.writer, self.clock, settings.limits, settings.base_url
+        )
+
+    def _surrogate(self, tenant: str, kind: str, value: str) -> bytes:
+        return self.keyring.tenant(tenant).surrogate(kind, value)
+
+    def operator(self, tenant: str = "default", roles: tuple[str, ...] = (), purpose: str = "HOPERAT") -> Actor:
+        """The person with a shell on this server, as an actor: what they do is audited like anyone's."""
+        name = os.environ.get("SUDO_USER") or _user_name()
+        return Actor(tenant, f"operator:{name}", "operator", roles, purpose, session=uuid7())
+
+    async def record(self, unit: Unit, actor: Actor, type_: EventType, reason: str = "") -> None:
+        """Commit a unit together with the audit entry of an administrative act."""
+        event = Event(
+            type=type_,
+            outcome=Outcome.GRANTED,
+            actor=actor,
+            at_ms=self.clock.now_ms(),
+            request=actor.session or uuid7(),
+            reason=reason,
+        )
+        self.audit.add(unit, event)
+        await self.writer.submit(unit)
+
+    def close(self) -> None:
+        """Write what is queued, sign a last checkpoint, let go of everything."""
+        self.writer.close()
+        self.audit.checkpoint_now(self._writing)
+        self._writing.close()
+        self.db.close()
+        self._lock.close()
+        self.keyring.close()
+
+
+def prepare_records(db: Connection) -> None:
+    """Make or update the tables of the record store."""
+    migrate(db, ROOM, MIGRATIONS)
+
+
+def policy_text(settings: Settings) -> str:
+    """The policy file.
+
+    Raises:
+        Problem: UNAVAILABLE without one: no policy means no access, and a server that refuses everyone by accident is
+            better stopped with the reason.
+    """
+    path = settings.path(settings.access.policy)
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise Problem(
+            Kind.UNAVAILABLE, f"The policy file {path.name} cannot be read; nobody could be let in."
+        ) from None
+
+
+def provider_of(settings: Settings) -> KeyProvider:
+    """The key provider that the settings name.
+
+    Raises:
+        Problem: INCORRECT for an unknown provider; UNAVAILABLE when the root key cannot be opened.
+    """
+    if settings.keys.provider != "local":
+        raise Problem(Kind.INCORRECT, f"[keys] provider: {settings.keys.provider} is not known; there is: local.")
+    return LocalKeyProvider.open(settings.path(settings.keys.root_key_file), passphrase_of(settings))
+
+
+def passphrase_of(settings: Settings) -> bytes | None:
+    """The passphrase of the root key: from a file, or from the environment; None when neither is set."""
+    if settings.keys.passphrase_file:
+        path = settings.path(settings.keys.passphrase_file)
+        if path.stat().st_mode & 0o077:
+            raise Problem(Kind.UNAVAILABLE, f"Others may read the passphrase file: chmod 600 {path.name}")
+        return path.read_bytes().rstrip(b"\n")
+    value = os.environ.get(PASSPHRASE_VARIABLE)
+    return value.encode() if value else None
+
+
+def _user_name() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def folder_problem(folder: Path) -> str:
+    """What is wrong with the data folder's own permissions; nothing when it is private."""
+    if folder.stat().st_mode & 0o077:
+        return f"Others may look into {folder}: chmod 700 {folder}"
+    return ""

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server: one house per worker process behind granian, TLS 1.3 only."""
+
+from __future__ import annotations
+
+import gc
+import os
+from functools import partial
+from pathlib import Path
+
+from granian import Granian
+from granian.constants import Interfaces, Loops, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from salus.app.house import House, Stand
+from salus.app.signing import Signing
+from salus.audit.event import EventType
+from salus.audit.reader import AuditReader
+from salus.http.asgi import Application
+from salus.http.table import routes
+from salus.kernel.commit import Unit
+from salus.kernel.settings import Settings, load
+
+FOLDER_VARIABLE = "SALUS_FOLDER"
+_HEADER_READ_MS = 10_000
+_BACKPRESSURE = 512  # requests in one worker at a time
+
+
+def make_application(settings: Settings, stand: Stand | None = None) -> Application:
+    """Build the ASGI application of one process."""
+    house = House(settings, stand=stand)
+    return Application(
+        house.services,
+        house.tokens,
+        routes(Signing(house), AuditReader(house.db, house.keyring.tenant), partial(_ready, house)),
+        startup=partial(_start, house),
+        shutdown=partial(_stop, house),
+    )
+
+
+def application() -> Application:
+    """What a worker process runs; the parent leaves the data folder in the environment."""
+    return make_application(load(Path(os.environ[FOLDER_VARIABLE])))
+
+
+def serve(settings: Settings, target: str = "salus.app.server:application") -> None:
+    """Serve until stopped."""
+    os.environ[FOLDER_VARIABLE] = str(settings.folder)
+    Granian(
+        target,
+        address=settings.server.host,
+        port=settings.server.port,
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        workers=settings.server.workers,
+        factory=True,
+        websockets=False,
+        backpressure=_BACKPRESSURE,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_READ_MS),
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+        ssl_cert=settings.path(settings.server.tls_certificate),
+        ssl_key=settings.path(settings.server.tls_key),
+        ssl_protocol_min=SSLProtocols.tls13,
+    ).serve()
+
+
+async def _start(house: House) -> None:
+    for tenant in house.keyring.tenants():
+        await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
+    gc.collect()
+    gc.freeze()  # tables and compiled rules live for ever: do not look at them again
+    gc.set_threshold(50_000, 20, 100)
+
+
+async def _stop(house: House) -> None:
+    for tenant in house.keyring.tenants():
+        await house.record(Unit(), house.operator(tenant), EventType.SERVER_STOP, f"worker {os.getpid()}")
+    house.close()
+
+
+def _ready(house: House) -> None:
+    house.keyring.tenant("default")
+    house.db.execute("select 1 from record limit 1").fetchall()

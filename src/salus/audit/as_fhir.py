@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An entry of the log as a FHIR R4 AuditEvent (https://hl7.org/fhir/R4/auditevent.html).
+
+Follows IHE Basic Audit Log Patterns where the log knows enough (https://profiles.ihe.net/ITI/BALP/): type and
+subtype by interaction, the user as requestor with purpose of use, the server as destination, the
+search base64 in a query entity, the request id as an entity of its own. The patient slice of BALP needs the
+patient's id; the log keeps only a surrogate, so a patient appears when a Patient resource is among the
+records, and not otherwise.
+
+Pure: an opened entry in, a dictionary ready for JSON out.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+from salus.audit.entry import Entry
+from salus.audit.event import DESCRIPTIONS, Entity, Event, EventType, Outcome
+from salus.kernel.clock import instant
+
+Json = dict[str, Any]
+
+_DCM = "http://dicom.nema.org/resources/ontology/DCM"
+_REST = "http://terminology.hl7.org/CodeSystem/audit-event-type"
+_INTERACTION = "http://hl7.org/fhir/restful-interaction"
+_ENTITY_TYPE = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
+_ENTITY_ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
+_LIFECYCLE = "http://terminology.hl7.org/CodeSystem/dicom-audit-lifecycle"
+_AGENT_TYPE = "http://terminology.hl7.org/CodeSystem/extra-security-role-type"
+_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+_SOURCE_TYPE = "http://terminology.hl7.org/CodeSystem/security-source-type"
+_BALP_ENTITY = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
+_OWN_EVENT = "urn:salus:audit-event"
+_OWN_ACCOUNT = "urn:salus:account"
+
+_Coded = tuple[str, str, str]  # system, code, display
+
+
+def _rest(code: str, action: str) -> tuple[_Coded, _Coded, str]:
+    return (_REST, "rest", "RESTful Operation"), (_INTERACTION, code, code), action
+
+
+def _dicom(code: str, display: str, sub: tuple[str, str] | None, action: str) -> tuple[_Coded, _Coded | None, str]:
+    return (_DCM, code, display), (_DCM, *sub) if sub else None, action
+
+
+_ACCOUNT = ("110137", "User Security Attributes Changed")
+_CONFIGURED = ("110129", "Security Configuration")
+_SIGN_IN = ("110122", "Login")
+
+# Types and subtypes: DICOM PS3.16 CID 400 to 403; actions: C create, R read, U update, D delete, E execute.
+_KINDS: dict[EventType, tuple[_Coded, _Coded | None, str]] = {
+    EventType.RECORD_READ: _rest("read", "R"),
+    EventType.RECORD_VREAD: _rest("vread", "R"),
+    EventType.RECORD_HISTORY: _rest("history", "R"),
+    EventType.RECORD_SEARCH: _rest("search", "E"),
+    EventType.RECORD_CREATE: _rest("create", "C"),
+    EventType.RECORD_UPDATE: _rest("update", "U"),
+    EventType.RECORD_DELETE: _rest("delete", "D"),
+    EventType.RECORD_TRANSACTION: _rest("transaction", "E"),
+    EventType.RECORD_BATCH: _rest("batch", "E"),
+    EventType.RECORD_IMPORT: _dicom("110107", "Import", None, "C"),
+    EventType.AUTH_SIGNIN: _dicom("110114", "User Authentication", _SIGN_IN, "E"),
+    EventType.AUTH_SIGNOUT: _dicom("110114", "User Authentication", ("110123", "Logout"), "E"),
+    EventType.AUTH_REFUSED: _dicom("110114", "User Authentication", _SIGN_IN, "E"),
+    EventType.TOKEN_ISSUE: _dicom("110114", "User Authentication", None, "E"),
+    EventType.TOKEN_REVOKE: _dicom("110114", "User Authentication", None, "E"),
+    EventType.USER_CREATE: _dicom("110113", "Security Alert", _ACCOUNT, "C"),
+    EventType.USER_CHANGE: _dicom("110113", "Security Alert", _ACCOUNT, "U"),
+    EventType.TENANT_CREATE: _dicom("110113", "Security Alert", _CONFIGURED, "C"),
+    EventType.AUDIT_READ: _dicom("110101", "Audit Log Used", None, "R"),
+    EventType.AUDIT_VERIFY: _dicom("110101", "Audit Log Used", None, "E"),
+    EventType.POLICY_LOAD: _dicom("110113", "Security Alert", _CONFIGURED, "U"),
+    EventType.KEYS_CREATE: _dicom("110113", "Security Alert", _CONFIGURED, "C"),
+    EventType.KEYS_UNLOCK: _dicom("110113", "Security Alert", ("110132", "Use of Restricted Function"), "E"),
+    EventType.KEYS_REFUSED: _dicom("110113", "Security Alert", ("110132", "Use of Restricted Function"), "E"),
+    EventType.SERVER_START: _dicom("110100", "Application Activity", ("110120", "Application Start"), "E"),
+    EventType.SERVER_STOP: _dicom("110100", "Application Activity", ("110121", "Application Stop"), "E"),
+}
+
+# https://hl7.org/fhir/R4/valueset-audit-event-outcome.html
+_OUTCOMES = {Outcome.GRANTED: "0", Outcome.REFUSED: "4", Outcome.FAILED: "8"}
+
+_LIFECYCLES = {
+    "C": ("1", "Origination / Creation"),
+    "R": ("6", "Access / Use"),
+    "U": ("3", "Amendment"),
+    "D": ("14", "Logical deletion"),
+}
+_AGENTS = {
+    "user": (_AGENT_TYPE, "humanuser", "human user"),
+    "operator": (_AGENT_TYPE, "humanuser", "human user"),
+    "service": (_DCM, "110150", "Application"),
+}
+
+
+def audit_event(index: int, entry: Entry, tenant: str) -> Json:
+    """Write one entry as an AuditEvent.
+
+    Args:
+        index: place in the log, which is also the id of the resource.
+        entry: the opened entry.
+        tenant: whose log it is.
+
+    Returns:
+        A resource that is valid R4.
+    """
+    event = entry.event
+    type_, subtype, action = _KINDS[event.type]
+    own = (_OWN_EVENT, event.type.value, DESCRIPTIONS[event.type])
+    resource: Json = {
+        "resourceType": "AuditEvent",
+        "id": str(index),
+        "type": _coding(type_),
+        "subtype": [_coding(code) for code in (subtype, own) if code],
+        "action": action,
+        "recorded": instant(event.at_ms),
+        "outcome": _OUTCOMES[event.outcome],
+        "agent": [_requestor(event), _server()],
+        "source": {
+            "site": tenant,
+            "observer": {"display": "Salus"},
+            "type": [_coding((_SOURCE_TYPE, "4", "Application Server"))],
+        },
+    }
+    if event.reason:
+        resource["outcomeDesc"] = event.reason
+    if event.actor.purpose:
+        resource["purposeOfEvent"] = [_purpose(event.actor.purpose)]
+    entities = [_record(entity) for entity in event.entities]
+    if event.query:
+        entities.append(_query(event.query))
+    entities += [_erased(owner) for owner in entry.unreadable]
+    if event.request:
+        entities.append(_request(event.request))
+    if entities:
+        resource["entity"] = entities
+    return resource
+
+
+def _requestor(event: Event) -> Json:
+    actor = event.actor
+    who: Json = {"identifier": {"system": _OWN_ACCOUNT, "value": actor.id or "anonymous"}}
+    if actor.party:
+        who["reference"] = actor.party
+    agent: Json = {
+        "type": {"coding": [_coding(_AGENTS.get(actor.kind, _AGENTS["user"]))]},
+        "who": who,
+        "requestor": True,
+    }
+    if actor.roles:
+        agent["role"] = [{"text": role} for role in actor.roles]
+    if actor.session:
+        agent["altId"] = actor.session
+    if event.address:
+        agent["network"] = {"address": event.address, "type": "2"}
+    if actor.purpose:
+        agent["purposeOfUse"] = [_purpose(actor.purpose)]
+    return agent
+
+
+def _server() -> Json:
+    return {
+        "type": {"coding": [_coding((_DCM, "110152", "Destination Role ID"))]},
+        "who": {"display": "Salus"},
+        "requestor": False,
+    }
+
+
+def _record(entity: Entity) -> Json:
+    reference = f"{entity.type}/{entity.id}"
+    if entity.version:
+        reference += f"/_history/{entity.version}"
+    person = entity.type == "Patient"
+    described: Json = {
+        "type": _coding((_ENTITY_TYPE, "1", "Person") if person else (_ENTITY_TYPE, "2", "System Object")),
+        "role": _coding((_ENTITY_ROLE, "1", "Patient") if person else (_ENTITY_ROLE, "4", "Domain Resource")),
+        "lifecycle": _coding((_LIFECYCLE, *_LIFECYCLES[entity.action])),
+    }
+    if entity.id:
+        described["what"] = {"reference": reference}
+    else:
+        described["name"] = entity.type
+    return described
+
+
+def _query(query: str) -> Json:
+    return {
+        "type": _coding((_ENTITY_TYPE, "2", "System Object")),
+        "role": _coding((_ENTITY_ROLE, "24", "Query")),
+        "query": b64encode(query.encode()).decode(),
+    }
+
+
+def _request(request: str) -> Json:
+    return {
+        "what": {"identifier": {"value": request}},
+        "type": _coding((_BALP_ENTITY, "XrequestId", "X-Request-Id")),
+    }
+
+
+def _erased(owner: bytes) -> Json:
+    return {
+        "type": _coding((_ENTITY_TYPE, "1", "Person")),
+        "role": _coding((_ENTITY_ROLE, "1", "Patient")),
+        "name": f"patient {owner.hex()}",
+        "description": "What the log says about this patient is unreadable: the audit key was destroyed.",
+    }
+
+
+def _purpose(code: str) -> Json:
+    return {"coding": [{"system": _REASON, "code": code}]}
+
+
+def _coding(code: _Coded) -> Json:
+    return {"system": code[0], "code": code[1], "display": code[2]}

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be audited: the closed list of events, and what one event says.
+
+An event names who acted (`Actor`), what was done, how it ended and which records were concerned. It never
+holds the content of a record, a password or a token. `reason` is text of the policy or of the program and
+names no patient.
+
+Pure values: sealing is in `entry`, keeping in `log`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from salus.kernel.actor import Actor
+
+Action = Literal["C", "R", "U", "D"]
+
+
+class EventType(StrEnum):
+    """The closed list of audited events; `DESCRIPTIONS` says in one line what each means."""
+
+    RECORD_READ = "record.read"
+    RECORD_VREAD = "record.vread"
+    RECORD_HISTORY = "record.history"
+    RECORD_SEARCH = "record.search"
+    RECORD_CREATE = "record.create"
+    RECORD_UPDATE = "record.update"
+    RECORD_DELETE = "record.delete"
+    RECORD_TRANSACTION = "record.transaction"
+    RECORD_BATCH = "record.batch"
+    RECORD_IMPORT = "record.import"
+    AUTH_SIGNIN = "auth.signin"
+    AUTH_SIGNOUT = "auth.signout"
+    AUTH_REFUSED = "auth.refused"
+    TOKEN_ISSUE = "auth.token.issue"  # noqa: S105  the name of an event, not a secret
+    TOKEN_REVOKE = "auth.token.revoke"  # noqa: S105
+    USER_CREATE = "user.create"
+    USER_CHANGE = "user.change"
+    TENANT_CREATE = "tenant.create"
+    AUDIT_READ = "audit.read"
+    AUDIT_VERIFY = "audit.verify"
+    POLICY_LOAD = "policy.load"
+    KEYS_CREATE = "keys.create"
+    KEYS_UNLOCK = "keys.unlock"
+    KEYS_REFUSED = "keys.refused"
+    SERVER_START = "server.start"
+    SERVER_STOP = "server.stop"
+
+
+DESCRIPTIONS: dict[EventType, str] = {
+    EventType.RECORD_READ: "The current version of a record was read.",
+    EventType.RECORD_VREAD: "One named version of a record was read.",
+    EventType.RECORD_HISTORY: "The versions of a record, of a type or of the whole store were listed.",
+    EventType.RECORD_SEARCH: "Records were searched for; the entry names those that were returned.",
+    EventType.RECORD_CREATE: "A record was created.",
+    EventType.RECORD_UPDATE: "A new version of a record was written (update or patch).",
+    EventType.RECORD_DELETE: "A record was deleted; its history stays.",
+    EventType.RECORD_TRANSACTION: "A transaction bundle was carried out as one.",
+    EventType.RECORD_BATCH: "A batch bundle was carried out entry by entry.",
+    EventType.RECORD_IMPORT: "Records were imported from a file on the server.",
+    EventType.AUTH_SIGNIN: "Someone proved who they are.",
+    EventType.AUTH_SIGNOUT: "Someone ended their session.",
+    EventType.AUTH_REFUSED: "A sign-in or a token was refused.",
+    EventType.TOKEN_ISSUE: "An access token was issued.",
+    EventType.TOKEN_REVOKE: "An access token was revoked.",
+    EventType.USER_CREATE: "An account was made.",
+    EventType.USER_CHANGE: "An account, its roles or its credentials were changed.",
+    EventType.TENANT_CREATE: "A tenant was made, with keys and an audit log of its own.",
+    EventType.AUDIT_READ: "The audit log was read.",
+    EventType.AUDIT_VERIFY: "The audit log was checked against its proofs.",
+    EventType.POLICY_LOAD: "The access policy was loaded or changed.",
+    EventType.KEYS_CREATE: "A key was made by hand, outside normal service.",
+    EventType.KEYS_UNLOCK: "The keys of a tenant were unwrapped by the key provider.",
+    EventType.KEYS_REFUSED: "The key provider did not give out a key.",
+    EventType.SERVER_START: "The server began to answer.",
+    EventType.SERVER_STOP: "The server stopped answering.",
+}
+
+
+class Outcome(StrEnum):
+    """How it ended."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Entity(msgspec.Struct, frozen=True, gc=False):
+    """One record that was concerned.
+
+    Attributes:
+        owner: 16-byte surrogate of the patient in whose compartment the record is; `b""` when there is none.
+            A record of two patients is named twice, once for each.
+        type: FHIR resource type.
+        id: logical id of the record.
+        version: version number; 0 when no version is meant.
+        action: what was done with it: C created, R read, U updated, D deleted.
+    """
+
+    owner: bytes
+    type: str
+    id: str
+    version: int
+    action: Action
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One line of the audit log.
+
+    Attributes:
+        type: what was done.
+        outcome: how it ended.
+        actor: who did it; `actor.tenant` names the log that keeps the event.
+        at_ms: when, in milliseconds since 1970-01-01T00:00:00Z.
+        request: identifier of the request, so that the entry and the server's log can be laid side by side.
+        address: network address of the client; empty for the command line.
+        reason: ids of the policy grants, or why it was refused; never patient data.
+        query: the search as it was sent, without the base URL; may name patients and is sealed accordingly.
+        entities: the records concerned.
+    """
+
+    type: EventType
+    outcome: Outcome
+    actor: Actor
+    at_ms: int
+    request: str
+    address: str = ""
+    reason: str = ""
+    query: str = ""
+    entities: tuple[Entity, ...] = ()

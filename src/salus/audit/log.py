@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The append-only log: what it means that an action was audited.
+
+A request seals its event on its own thread (`add`), hands it in with whatever else it writes, and gets its
+answer only when the group commit that holds both is on the disk. On the writer's thread the entries of a
+group become one row, the Merkle tree grows, and at most once a second a checkpoint is signed and, after the
+commit, published outside the database.
+
+The log refuses to go on (UNAVAILABLE, so nothing is released) when the stored head was forged or is missing,
+when the database is older than what was published, or when a new process cannot read what was. To go on
+after a deliberate restore, an operator moves the published checkpoints of the tenant away; that is a
+decision, and not one for a program.
+
+Several processes may append to one file: each looks at the head under the write lock before it relies on its
+own copy.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from salus.audit import store
+from salus.audit.checkpoint import Checkpoint, NoteReader, Signer, origin_of
+from salus.audit.entry import BODY, seal_entry
+from salus.audit.event import Event
+from salus.audit.merkle import Frontier, leaf_hash
+from salus.audit.published import Published
+from salus.crypto.envelope import SealingKey
+from salus.crypto.keyring import TenantKeys
+from salus.kernel.clock import Clock
+from salus.kernel.commit import Unit
+from salus.kernel.db import Connection, exclusive
+from salus.kernel.errors import Kind, Problem
+
+_log = logging.getLogger(__name__)
+
+_SIGN_EVERY_MS = 1_000
+_KEEP_UNPUBLISHED = 100  # checkpoints kept while their folder cannot be written; the newest says it all
+
+Sealed = tuple[str, int, bytes]  # tenant, time in ms since the epoch, sealed entry
+
+
+class _Tenant:
+    """What the writer's thread knows of one tenant's log."""
+
+    __slots__ = ("batch_key", "frontier", "head_key", "mac", "signer")
+
+    def __init__(self, keys: TenantKeys) -> None:
+        self.head_key = keys.derived(store.HEAD_KEY)
+        self.batch_key = keys.derived(store.BATCH_KEY)
+        self.signer = Signer(origin_of(keys.name), keys.derived(store.SIGN_KEY))
+        self.frontier: Frontier | None = None  # None: not read yet, or forgotten after a rollback
+        self.mac = b""
+
+
+class AuditLog:
+    """The audit log of all tenants; the participant `audit` of `salus.kernel.commit`.
+
+    Args:
+        keys_of: keys of a tenant by name; raises NOT_FOUND for an unknown one.
+        clock: for the pace of checkpoints.
+        checkpoints: folder for published checkpoints, best not on the database's disk.
+    """
+
+    name = store.ROOM
+
+    def __init__(self, keys_of: Callable[[str], TenantKeys], clock: Clock, checkpoints: Path) -> None:
+        self._keys_of = keys_of
+        self._clock = clock
+        self._published = Published(checkpoints)
+        self._body_keys: dict[str, SealingKey] = {}
+        self._tenants: dict[str, _Tenant] = {}
+        self._checked: set[str] = set()  # tenants whose head was compared in this group
+        self._unsigned: set[str] | None = None  # None: not looked yet what an earlier run left
+        self._to_publish: list[tuple[str, int, str]] = []
+        self._publishing_fails = False
+
+    # ── any thread ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def entry(self, event: Event) -> bytes:
+        """Seal an event into the bytes of a log entry, under the keys of the actor's tenant.
+
+        Raises:
+            Problem: NOT_FOUND for an unknown tenant, FAULT for a surrogate of the wrong length.
+        """
+        tenant = event.actor.tenant
+        keys = self._keys_of(tenant)
+        body_key = self._body_keys.get(tenant)
+        if body_key is None:
+            body_key = self._body_keys[tenant] = keys.sealer(BODY)
+        return seal_entry(event, keys, body_key)
+
+    def add(self, unit: Unit, event: Event) -> None:
+        """Put a sealed event into a unit, to be committed with whatever else the unit writes.
+
+        Raises:
+            Problem: as `entry`.
+        """
+        sealed = (event.actor.tenant, event.at_ms, self.entry(event))
+        part = unit.parts.get(store.ROOM)
+        if part is None:
+            unit.parts[store.ROOM] = [sealed]
+        else:
+            part.append(sealed)
+        unit.weight += 1
+
+    def public_key(self, tenant: str) -> str:
+        """The key that checks a tenant's checkpoints, as C2SP text; safe to hand to anyone."""
+        return Signer(origin_of(tenant), self._keys_of(tenant).derived(store.SIGN_KEY)).public
+
+    # ── writer's thread ─────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, db: Connection) -> None:
+        """Start a group."""
+        self._checked.clear()
+
+    def check(self, db: Connection, part: Sequence[Sealed]) -> None:
+        """Turn a unit away when the log of its tenant cannot be relied on.
+
+        Raises:
+            Problem: UNAVAILABLE when the head is forged or missing, or the database older than published.
+        """
+        for tenant, _, _ in part:
+            if tenant not in self._checked:
+                self._refresh(db, tenant)
+                self._checked.add(tenant)
+
+    def apply(self, db: Connection, parts: Sequence[Sequence[Sealed]]) -> None:
+        """Append the entries of the group: one row, one head and at most one checkpoint for each tenant."""
+        groups: dict[str, list[Sealed]] = {}
+        for part in parts:
+            for sealed in part:
+                groups.setdefault(sealed[0], []).append(sealed)
+        now = self._clock.now_ms()
+        for tenant, group in groups.items():
+            self._append(db, tenant, group)
+            note = self._signed(db, tenant, now)
+            if note is None:
+                if self._unsigned is not None:
+                    self._unsigned.add(tenant)
+            else:
+                self._to_publish.append((tenant, *note))
+
+    def committed(self) -> None:
+        """Publish what was signed, now that it is durable."""
+        self._publish()
+
+    def rolled_back(self) -> None:
+        """Forget what was appended; the heads are read and checked anew."""
+        for known in self._tenants.values():
+            known.frontier = None
+            known.mac = b""
+        self._to_publish.clear()
+        self._unsigned = None
+
+    def idle(self, db: Connection) -> bool:
+        """Sign and publish what waits for its checkpoint; true when some must still wait for its second."""
+        if self._unsigned is None:
+            self._unsigned = set(store.unsigned_tenants(db))
+        now = self._clock.now_ms()
+        for tenant in list(self._unsigned):
+            try:
+                self._refresh(db, tenant)
+                note = self._signed(db, tenant, now)
+            except Problem:  # its requests are refused and say why; other tenants go on
+                self._unsigned.discard(tenant)
+                continue
+            if note is not None:  # all that it covers was committed before
+                self._to_publish.append((tenant, *note))
+        self._publish()
+        return bool(self._unsigned)
+
+    def checkpoint_now(self, db: Connection) -> None:
+        """Sign and publish every tenant's log as it is, on the disk when this returns; for the end of a run.
+
+        Call it when the writer has stopped.
+
+        Raises:
+            Problem: UNAVAILABLE when a log cannot be relied on.
+            OSError: the folder cannot be written.
+        """
+        with exclusive(db):
+            for tenant in store.unsigned_tenants(db):
+                self._refresh(db, tenant)
+                note = self._signed(db, tenant, self._clock.now_ms(), at_once=True)
+                if note is not None:
+                    self._to_publish.append((tenant, *note))
+        for tenant, size, note_text in self._to_publish:
+            self._published.publish(tenant, note_text, size, durable=True)
+        self._to_publish.clear()
+
+    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _refresh(self, db: Connection, tenant: str) -> None:
+        """Make the known frontier the one of the database, or refuse."""
+        known = self._tenants.get(tenant)
+        if known is None:
+            known = self._tenants[tenant] = _Tenant(self._keys_of(tenant))
+        head = store.read_head(db, tenant)
+        if head is None:
+            if known.mac or store.has_batches(db, tenant):
+                raise _refusal(tenant, "the head is missing although entries were written")
+            fresh: Frontier | None = Frontier()
+        elif known.frontier is not None and head.mac == known.mac and head.size == known.frontier.size:
+            return
+        else:
+            fresh = store.opened_head(head, tenant, known.head_key)
+        if fresh is None:
+            raise _refusal(tenant, "the stored head does not carry our MAC")
+        if known.frontier is None:
+            published = self._newest_published(tenant, known)
+            least, root = (published.size, published.root) if published else (0, b"")
+        else:
+            least, root = known.frontier.size, b""
+        if fresh.size < least:
+            raise _refusal(tenant, f"it has {fresh.size} entries, but {least} were published: cut off, or an old copy")
+        if root and fresh.size == least and fresh.root() != root:
+            raise _refusal(tenant, f"its first {least} entries are not those that were published")
+        known.frontier = fresh
+        known.mac = head.mac if head else b""
+
+    def _newest_published(self, tenant: str, known: _Tenant) -> Checkpoint | None:
+        try:
+            return self._published.newest(tenant, NoteReader(known.signer.public))
+        except OSError as error:  # without them an old database cannot be told from the right one
+            raise _refusal(tenant, f"published checkpoints cannot be read: {type(error).__name__}") from None
+
+    def _append(self, db: Connection, tenant: str, group: Sequence[Sealed]) -> None:
+        known = self._tenants.get(tenant)
+        frontier = known.frontier if known else None
+        if known is None or frontier is None:  # apply without check: a wiring mistake, no reason to guess
+            raise _refusal(tenant, "the head was not read before appending")
+        first = frontier.size
+        times = [at_ms for _, at_ms, _ in group]
+        entries = [entry for _, _, entry in group]
+        leaves = [leaf_hash(entry) for entry in entries]
+        since, until = min(times), max(times)
+        mac = store.batch_mac(known.batch_key, tenant, first, (since, until), leaves)
+        batch = store.Batch(first, len(entries), since, until, mac, store.pack(entries))
+        store.insert_batch(db, tenant, batch)
+        append = frontier.append
+        for leaf in leaves:
+            append(leaf)
+        known.mac = store.write_head(db, tenant, frontier, known.head_key)
+
+    def _signed(self, db: Connection, tenant: str, now: int, *, at_once: bool = False) -> tuple[int, str] | None:
+        """Sign and store a checkpoint unless the last one is younger than a second: (size, note)."""
+        known = self._tenants[tenant]
+        if known.frontier is None:
+            return None
+        size, signed_ms = store.last_checkpoint(db, tenant)
+        due = at_once or abs(now - signed_ms) >= _SIGN_EVERY_MS  # abs: the clock may have been set back
+        if known.frontier.size > size and not due:
+            return None
+        if self._unsigned is not None:
+            self._unsigned.discard(tenant)
+        if known.frontier.size <= size:
+            return None
+        note = known.signer.sign(known.frontier.size, known.frontier.root())
+        store.insert_checkpoint(db, tenant, known.frontier.size, now, note)
+        return known.frontier.size, note
+
+    def _publish(self) -> None:
+        """Publish what is signed; what cannot be written is kept for the next time."""
+        for item in list(self._to_publish):
+            tenant, size, note = item
+            try:
+                self._published.publish(tenant, note, size)
+            except OSError as error:  # the entries themselves are safe, so requests need not fail for it
+                if not self._publishing_fails:
+                    _log.error("checkpoints cannot be published: %s", type(error).__name__)
+                self._publishing_fails = True
+                del self._to_publish[:-_KEEP_UNPUBLISHED]
+                return
+            self._publishing_fails = False
+            self._to_publish.remove(item)
+
+
+def _refusal(tenant: str, why: str) -> Problem:
+    _log.error("the audit log of tenant %s is refused: %s", tenant, why)
+    return Problem(
+        Kind.UNAVAILABLE,
+        "The audit log cannot be relied on, so nothing is released.",
+        f"audit log of tenant {tenant}: {why}",
+        retry_after=60,
+    )

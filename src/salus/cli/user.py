@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`salus user`: accounts of people and services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from salus.app.house import House
+from salus.audit.event import EventType
+from salus.cli.shell import as_json, data_dir, in_house, open_house, secret_from, table, tells_problems
+from salus.cli.shell import tenant as tenant_option
+from salus.identity.passwords import generate
+from salus.kernel.commit import Unit
+from salus.kernel.errors import Kind, Problem
+
+
+@click.group()
+def user() -> None:
+    """Accounts of people and services."""
+
+
+@user.command()
+@click.argument("name")
+@click.option("--role", "roles", multiple=True, required=True, help="Role of the policy; may be repeated.")
+@click.option("--display", default="", help="Name for people.")
+@click.option("--party", default="", help="The FHIR record that stands for the account: Practitioner/1, Patient/2.")
+@click.option("--service", is_flag=True, help="A service: no password, works with tokens.")
+@click.option("--generate-password", is_flag=True, help="Make a password and print it once.")
+@tenant_option
+@data_dir
+@tells_problems
+def add(
+    name: str,
+    roles: tuple[str, ...],
+    display: str,
+    party: str,
+    service: bool,
+    generate_password: bool,
+    tenant: str,
+    data_dir: Path,
+) -> None:
+    """Add the account NAME. The password is asked for, or read from a pipe; never an argument."""
+    password = ""
+    if not service:
+        password = generate() if generate_password else secret_from("Password", confirm=True)
+
+    async def work(house: House) -> str:
+        _check_roles(house, roles)
+        unit = Unit()
+        uri = ""
+        if service:
+            house.users.add_service(unit, tenant, name, roles=roles, display=display or name, party=party)
+        else:
+            uri = await house.users.add_user(
+                unit, tenant, name, password, roles=roles, display=display or name, party=party
+            )
+        reason = f"account {name}, roles {', '.join(roles)}"
+        await house.record(unit, house.operator(tenant), EventType.USER_CREATE, reason)
+        return uri
+
+    uri = in_house(data_dir, work)
+    click.echo(f"added {name}")
+    if generate_password and not service:
+        click.echo(f"password: {password}")
+    if uri:
+        click.echo(f"for the authenticator application, shown once: {uri}")
+
+
+def _check_roles(house: House, roles: tuple[str, ...]) -> None:
+    policy = house.access.policy
+    known = policy.roles if policy is not None else {}
+    for role in roles:
+        if role not in known:
+            raise Problem(Kind.INCORRECT, f"The policy has no role {role}. It has: {', '.join(sorted(known))}.")
+
+
+@user.command("list")
+@as_json
+@tenant_option
+@data_dir
+@tells_problems
+def list_(as_json: bool, tenant: str, data_dir: Path) -> None:
+    """List accounts."""
+    with open_house(data_dir) as house:
+        rows = [
+            (u.id, u.kind, ", ".join(u.roles), u.display, u.party, "disabled" if u.disabled else "")
+            for u in house.users.all_users(tenant)
+        ]
+    table(("name", "kind", "roles", "display", "party", "state"), rows, machine=as_json)
+
+
+def _change(data_dir: Path, tenant: str, reason: str, change: Callable[[House, Unit], None]) -> None:
+    async def work(house: House) -> None:
+        unit = Unit()
+        change(house, unit)
+        await house.record(unit, house.operator(tenant), EventType.USER_CHANGE, reason)
+
+    in_house(data_dir, work)
+
+
+@user.command()
+@click.argument("name")
+@tenant_option
+@data_dir
+@tells_problems
+def disable(name: str, tenant: str, data_dir: Path) -> None:
+    """Disable an account; its tokens stop within a second."""
+    _change(
+        data_dir,
+        tenant,
+        f"account {name} disabled",
+        lambda house, unit: house.users.set_disabled(unit, tenant, name, disabled=True),
+    )
+    click.echo(f"disabled {name}")
+
+
+@user.command()
+@click.argument("name")
+@tenant_option
+@data_dir
+@tells_problems
+def enable(name: str, tenant: str, data_dir: Path) -> None:
+    """Enable a disabled account."""
+    _change(
+        data_dir,
+        tenant,
+        f"account {name} enabled",
+        lambda house, unit: house.users.set_disabled(unit, tenant, name, disabled=False),
+    )
+    click.echo(f"enabled {name}")
+
+
+@user.command()
+@click.argument("name")
+@tenant_option
+@data_dir
+@tells_problems
+def unlock(name: str, tenant: str, data_dir: Path) -> None:
+    """Forget failed sign-ins of an account."""
+    _change(data_dir, tenant, f"account {name} unlocked", lambda house, unit: house.users.unlock(unit, tenant, name))
+    click.echo(f"unlocked {name}")
+
+
+@user.command()
+@click.argument("name")
+@tenant_option
+@data_dir
+@tells_problems
+def password(name: str, tenant: str, data_dir: Path) -> None:
+    """Set a new password (asked for, or read from a pipe) and end all tokens of the account."""
+    secret = secret_from("New password", confirm=True)
+
+    async def work(house: House) -> None:
+        unit = Unit()
+        await house.users.set_password(unit, tenant, name, secret)
+        await house.record(unit, house.operator(tenant), EventType.USER_CHANGE, f"password of {name} set")
+
+    in_house(data_dir, work)
+    click.echo(f"set the password of {name}")
+
+
+@user.command("reset-totp")
+@click.argument("name")
+@tenant_option
+@data_dir
+@tells_problems
+def reset_totp(name: str, tenant: str, data_dir: Path) -> None:
+    """Give an account a new secret for one-time codes and print its address for the authenticator application."""
+
+    async def work(house: House) -> str:
+        unit = Unit()
+        uri = house.users.reset_totp(unit, tenant, name)
+        await house.record(unit, house.operator(tenant), EventType.USER_CHANGE, f"one-time codes of {name} reset")
+        return uri
+
+    click.echo(in_house(data_dir, work))
+
+
+COMMANDS = {"user": user}

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: A002  `type` is the word of the field
+"""The blind index: search values turned into keyed tokens that say nothing without the key.
+
+    token = first 64 bits of HMAC-SHA256(family key, term), as 16 hexadecimal digits
+    family key = HMAC-SHA256(index key, "<type>.<family>")
+
+A family is one leaf of one resource type (`Observation.component.code`). The same value under two families,
+types or tenants gives unrelated tokens. A term starts with a letter for its kind, so terms of different kinds
+never meet.
+
+What shows without the key: how many records carry the same token and which tokens occur together. What a
+token cannot say exactly (exact strings, units, milliseconds) the caller checks on the opened candidates; a
+query never misses a true match. Ways to ask return tokens of which any may be present (OR); dates return an
+AND of such lists.
+
+Tokens of values that recur (codes, days, magnitudes) are kept in a bounded cache; those of names and
+identifiers are not.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Container, Iterable
+from decimal import Decimal
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes, hmac
+
+from salus.crypto import calendar_tree, magnitude_tree
+
+_TOKEN_BYTES = 8
+_SHORTEST_PREFIX, _LONGEST_PREFIX = 2, 12
+_MAX_WORDS = 64
+_MANY_WORDS = b"w"
+"""Carried by strings of more words than are indexed one by one, and asked for with every prefix."""
+_CACHED = 40_000
+_IDENTIFYING = ("identifier", "telecom", "serial", "carrier")  # families whose values are as good as unique
+_LONGEST_CODE = 32
+
+
+def fold(text: str) -> str:
+    """Bring a string into the form in which strings are compared: without case, marks and superfluous spaces.
+
+    FHIR R4 string search: https://hl7.org/fhir/R4/search.html#string
+    """
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return " ".join(text.casefold().split())
+
+
+class _Family:
+    """One family's key and its cached tokens."""
+
+    __slots__ = ("identifying", "known", "mac")
+
+    def __init__(self, mac: hmac.HMAC, identifying: bool) -> None:
+        self.mac = mac
+        self.identifying = identifying
+        self.known: dict[object, tuple[str, ...]] = {}
+
+    def token(self, term: bytes) -> str:
+        mac = self.mac.copy()
+        mac.update(term)
+        return mac.finalize()[:_TOKEN_BYTES].hex()
+
+
+class BlindIndex:
+    """Tokens of one tenant under one index key. May be shared between threads."""
+
+    def __init__(self, key: bytes) -> None:
+        """Start with a key of 32 bytes that is used for nothing else."""
+        self._mac = hmac.HMAC(key, hashes.SHA256())
+        self._types: dict[str, dict[str, _Family]] = {}
+        self._room = _CACHED
+
+    def tokens(self, type: str, rows: Iterable[tuple[Any, ...]], skip: Container[str]) -> set[str]:
+        """All tokens of a record.
+
+        Args:
+            type: resource type.
+            rows: index rows as `fhir.search` extracts them: (family, kind, *values) with the kinds token,
+                reference, identifier, string, uri, date, number and quantity.
+            skip: families that are not to be indexed, usually because they have few values.
+
+        Returns:
+            Tokens of 16 hexadecimal digits, among them the one of `type_term`.
+
+        Raises:
+            ValueError: a row of another kind.
+        """
+        families = self._types.get(type)
+        if families is None:
+            families = self._types[type] = {}
+        found = {self.type_term(type)}
+        for row in rows:
+            name = row[0]
+            if name in skip:
+                continue
+            family = families.get(name) or self._family(type, name)
+            kind = row[1]
+            if kind == "token":
+                found.update(family.known.get(row) or self._coded(family, row))
+            elif kind == "reference":
+                found.add(family.token(_reference(row[2])))
+            elif kind == "date":
+                found.update(family.known.get(row) or self._dated(family, row))
+            elif kind in ("quantity", "number"):
+                found.update(self._measured(family, row[2]))
+            elif kind == "string":
+                found.update(map(family.token, _string(row[2])))
+            elif kind == "identifier":
+                found.update(family.token(term) for term in _identifier(row[2], row[3]))
+            elif kind == "uri":
+                found.update(family.known.get(row) or self._keep(family, row, (family.token(_uri(row[2])),)))
+            else:
+                raise ValueError("unknown kind of index row")
+        return found
+
+    # ── questions ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def type_term(self, type: str) -> str:
+        """The token that every record of a type carries."""
+        family = self._family(type, "")
+        return (family.known.get(type) or self._keep(family, type, (family.token(b"y"),)))[0]
+
+    def token_terms(self, type: str, family: str, system: str | None, code: str) -> list[str]:
+        """Tokens of a code.
+
+        Args:
+            type: resource type.
+            family: name of the family.
+            system: None for any; "" asks for codes without a system, which the caller has to check.
+            code: the code.
+        """
+        term = _system_code(system, code) if system else _code(code)
+        return [self._family(type, family).token(term)]
+
+    def reference_terms(self, type: str, family: str, target: str) -> list[str]:
+        """Tokens of a reference to `Type/id` or to a URL."""
+        return [self._family(type, family).token(_reference(target))]
+
+    def identifier_terms(self, type: str, family: str, system: str | None, value: str) -> list[str]:
+        """Tokens of a logical reference by identifier; a system of None or "" asks for any."""
+        return [self._family(type, family).token(_identifier(system or "", value)[-1])]
+
+    def string_terms(self, type: str, family: str, text: str, *, whole: bool = False) -> list[str] | None:
+        """Tokens of strings that start with a text, or have a word that does.
+
+        Args:
+            type: resource type.
+            family: name of the family.
+            text: as the user typed it.
+            whole: only strings that equal the text but for case, marks and spaces (for `:exact`).
+
+        Returns:
+            None when the text is too short for the index.
+        """
+        folded = fold(text)
+        leaf = self._family(type, family)
+        if whole:
+            return [leaf.token(_whole(folded))]
+        # Whichever word of the string the text starts at, each of its words starts a word there: ask for the
+        # longest.
+        word = max(folded.split(" "), key=len)[:_LONGEST_PREFIX]
+        if len(word) < _SHORTEST_PREFIX:
+            return None
+        return [leaf.token(_prefix(word)), leaf.token(_MANY_WORDS)]
+
+    def uri_terms(self, type: str, family: str, text: str) -> list[str]:
+        """Tokens of exactly this URI."""
+        return [self._family(type, family).token(_uri(text))]
+
+    def date_terms(self, type: str, family: str, prefix: str, low_ms: int, high_ms: int) -> list[list[str]] | None:
+        """Tokens of dates: an AND of ORs, see `calendar_tree.clauses`; None when the index cannot help."""
+        clauses = calendar_tree.clauses(prefix, low_ms, high_ms)
+        if clauses is None:
+            return None
+        leaf = self._family(type, family)
+        return [[leaf.token(term) for term in clause] for clause in clauses]
+
+    def number_terms(self, type: str, family: str, low: Decimal | None, high: Decimal | None) -> list[str]:
+        """Tokens of numbers and quantities whose bare value lies in [low, high]; None means no limit."""
+        leaf = self._family(type, family)
+        return [leaf.token(term) for term in magnitude_tree.cover(low, high)]
+
+    # ── tokens of one row ─────────────────────────────────────────────────────────────────────────────────
+
+    def _coded(self, family: _Family, row: tuple[Any, ...]) -> tuple[str, ...]:
+        system, code = row[2], row[3]
+        tokens: tuple[str, ...] = (family.token(_code(code)),)
+        if system:
+            tokens += (family.token(_system_code(system, code)),)
+        if family.identifying or len(code) > _LONGEST_CODE:
+            return tokens
+        return self._keep(family, row, tokens)
+
+    def _dated(self, family: _Family, row: tuple[Any, ...]) -> tuple[str, ...]:
+        points, terms = calendar_tree.points(row[2], row[3])
+        tokens = [family.token(term) for term in terms]
+        for side, minute, whole_days in points:
+            key = (side, minute // calendar_tree.DAY_MINUTES)
+            coarse = family.known.get(key)
+            if coarse is None:
+                coarse = self._keep(family, key, tuple(map(family.token, calendar_tree.day_terms(*key))))
+            tokens += coarse
+            if not whole_days:
+                tokens += map(family.token, calendar_tree.minute_terms(side, minute))
+        return self._keep(family, row, tuple(tokens))
+
+    def _measured(self, family: _Family, value: Decimal) -> tuple[str, ...]:
+        leaf = magnitude_tree.leaf(value)
+        return family.known.get(leaf) or self._keep(family, leaf, tuple(map(family.token, magnitude_tree.terms(leaf))))
+
+    # ── families and cache ────────────────────────────────────────────────────────────────────────────────
+
+    def _family(self, type: str, name: str) -> _Family:
+        families = self._types.setdefault(type, {})
+        family = families.get(name)
+        if family is None:
+            mac = self._mac.copy()
+            mac.update(f"{type}.{name}".encode())
+            identifying = any(word in name for word in _IDENTIFYING)
+            family = families[name] = _Family(hmac.HMAC(mac.finalize(), hashes.SHA256()), identifying)
+        return family
+
+    def _keep(self, family: _Family, key: object, tokens: tuple[str, ...]) -> tuple[str, ...]:
+        self._room -= 1
+        if self._room <= 0:
+            for families in list(self._types.values()):
+                for each in list(families.values()):
+                    each.known.clear()
+            self._room = _CACHED
+        family.known[key] = tokens
+        return tokens
+
+
+def _code(code: str) -> bytes:
+    return b"c" + code.encode()
+
+
+def _system_code(system: str, code: str) -> bytes:
+    return f"C{len(system)}:{system}{code}".encode()
+
+
+def _reference(target: str) -> bytes:
+    return b"r" + target.encode()
+
+
+def _identifier(system: str, value: str) -> tuple[bytes, ...]:
+    bare = b"i" + value.encode()
+    return (bare, f"I{len(system)}:{system}{value}".encode()) if system else (bare,)
+
+
+def _string(text: str) -> set[bytes]:
+    folded = fold(text)
+    terms = {_whole(folded)}
+    words = dict.fromkeys(folded.split(" "))
+    if len(words) > _MAX_WORDS:
+        terms.add(_MANY_WORDS)
+        words = dict.fromkeys(list(words)[:_MAX_WORDS])
+    for word in words:
+        longest = min(len(word), _LONGEST_PREFIX) + 1
+        terms.update(_prefix(word[:length]) for length in range(_SHORTEST_PREFIX, longest))
+    return terms
+
+
+def _whole(folded: str) -> bytes:
+    return b"s" + folded.encode()
+
+
+def _prefix(folded: str) -> bytes:
+    return b"p" + folded.encode()
+
+
+def _uri(text: str) -> bytes:
+    return b"u" + text.encode()

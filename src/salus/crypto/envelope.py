@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The envelope around everything that Salus stores sealed: records, wrapped keys, audit bodies, secrets.
+
+    version 1 byte | algorithm 1 byte | key commitment 32 bytes | nonce 24 bytes | ciphertext | tag 16 bytes
+
+- The algorithm is XAES-256-GCM with a random nonce (see `xaes`).
+- GCM alone lets someone who holds two keys make one ciphertext that opens under both. The commitment,
+  HMAC-SHA256(key, label), ties an envelope to one key. It is the same for all envelopes of a key and so shows
+  which envelopes share one; every such group is already visible beside the data as a surrogate.
+- The header and the caller's context are authenticated. A context says what the plaintext is and where it
+  belongs (tenant, owner, type, id, version …), so that a sealed value moved to another place does not open
+  there. It is encoded as one MessagePack array: typed and length-prefixed, so that no two contexts share an
+  encoding.
+
+An envelope cannot tell that an older value was put back in its own old place; the audit log can.
+"""
+
+from __future__ import annotations
+
+from os import urandom
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import constant_time, hashes, hmac
+
+from salus.crypto.xaes import NONCE_SIZE, TAG_SIZE, Xaes256Gcm
+from salus.kernel.errors import Kind, Problem
+
+Context = tuple[bytes | str | int, ...]
+
+_VERSION = 1
+_XAES_256_GCM = 1
+_SHA256 = hashes.SHA256()
+_COMMITMENT_LABEL = b"salus/envelope/v1/key-commitment"
+_HEADER_SIZE = 2 + 32
+_BODY_AT = _HEADER_SIZE + NONCE_SIZE
+
+OVERHEAD = _BODY_AT + TAG_SIZE
+"""Bytes that an envelope adds to its plaintext."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class SealingKey:
+    """A 256-bit key that seals and opens envelopes. Keeps no copy of its bytes; threads may share it."""
+
+    __slots__ = ("_cipher", "_header")
+
+    def __init__(self, key: bytes | bytearray) -> None:
+        """Prepare a key.
+
+        Args:
+            key: 32 bytes, random or derived for this one purpose.
+
+        Raises:
+            ValueError: the key has another length.
+        """
+        self._cipher = Xaes256Gcm(key)
+        commitment = hmac.HMAC(key, _SHA256)
+        commitment.update(_COMMITMENT_LABEL)
+        self._header = bytes((_VERSION, _XAES_256_GCM)) + commitment.finalize()
+
+    def seal(self, plaintext: bytes, context: Context) -> bytes:
+        """Seal a value for one place.
+
+        Args:
+            plaintext: any bytes; their length shows, see `padding`.
+            context: what the value is and where it belongs; integers fit in 64 bits.
+
+        Returns:
+            The envelope, `OVERHEAD` bytes longer than the plaintext.
+        """
+        header = self._header
+        nonce = urandom(NONCE_SIZE)
+        return header + nonce + self._cipher.seal(nonce, plaintext, header + _encode(context))
+
+    def open(self, blob: bytes, context: Context) -> bytes:
+        """Open an envelope.
+
+        Args:
+            blob: what `seal` returned.
+            context: the same values of the same types that it was sealed with.
+
+        Raises:
+            Problem: FAULT when anything differs: a bit, the length, the place, the key, version or algorithm.
+        """
+        header = self._header
+        if not constant_time.bytes_eq(blob[:_HEADER_SIZE], header):
+            raise _refusal(_why(blob))
+        try:
+            return self._cipher.open(blob[_HEADER_SIZE:_BODY_AT], blob[_BODY_AT:], header + _encode(context))
+        except (InvalidTag, ValueError):  # ValueError: cut off inside the nonce
+            raise _refusal("authentication failed: altered, truncated, or sealed for another place") from None
+
+
+def _why(blob: bytes) -> str:
+    """Name the reason in words for the operator; holds no data of the record."""
+    if len(blob) < OVERHEAD:
+        return "shorter than any envelope"
+    if blob[0] != _VERSION:
+        return "unknown envelope version"
+    if blob[1] != _XAES_256_GCM:
+        return "unknown envelope algorithm"
+    return "sealed under another key"
+
+
+def _refusal(detail: str) -> Problem:
+    return Problem(Kind.FAULT, "A stored record failed its integrity check.", detail)

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All keys of one tenant, below its root key.
+
+    tenant root key (random, wrapped by the key provider)
+    ├─ HKDF wrap/…       wraps the random keys of patients, their audit entries and resource types
+    ├─ HKDF index/…      key of the blind index
+    ├─ HKDF surrogate    names patients, authors and labels beside the records
+    └─ HKDF derive/… seal/…   what other rooms ask for by purpose
+
+Patient keys are random, never derived: only so does destroying one destroy the patient's records. A patient
+has two, made together: one for the records, one for what the audit log says about them, which may have to
+live longer. Opened keys are kept in bounded caches; nothing here is ever written in clear.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+
+from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from salus.crypto.blind_index import BlindIndex
+from salus.crypto.envelope import Context, SealingKey
+from salus.crypto.key_table import KeyTable, Purpose, Row, Subject
+from salus.kernel.errors import Kind, Problem
+
+_KEY_SIZE = 32
+_SURROGATE_SIZE = 16
+_EPOCH = 1
+_OPENED = 10_000
+"""How many opened keys of each purpose stay in memory; one takes about 1.3 KB."""
+
+
+def derive(key: bytes, label: str) -> bytes:
+    """A 32-byte sub-key for one purpose: HKDF-SHA256 (RFC 5869), the label as `info`.
+
+    Args:
+        key: 32 random bytes; they need no salt (RFC 5869 section 3.1).
+        label: what the sub-key is for; two labels give unrelated keys.
+    """
+    return HKDF(hashes.SHA256(), _KEY_SIZE, salt=None, info=b"salus/v1/" + label.encode()).derive(key)
+
+
+class TenantKeys:
+    """The keys of one tenant. May be shared between threads; processes meet in the key table.
+
+    Attributes:
+        name: the tenant.
+    """
+
+    def __init__(self, name: str, root_key: bytes, table: KeyTable) -> None:
+        """Start from an unwrapped root key of 32 bytes; `Keyring.tenant` does this."""
+        self.name = name
+        self._root = root_key
+        self._table = table
+        self._wrapping = {p: SealingKey(derive(root_key, f"wrap/{p}/epoch-{_EPOCH}")) for p in Purpose}
+        self._surrogate = hmac.HMAC(derive(root_key, "surrogate"), hashes.SHA256())
+        self._index = BlindIndex(derive(root_key, f"index/epoch-{_EPOCH}"))
+        self._sealers: dict[str, SealingKey] = {}
+        self._opened: dict[Purpose, dict[Subject, SealingKey]] = {p: {} for p in Purpose}
+        self._lock = threading.Lock()
+
+    def record_key(self, owner: bytes | None, type: str, *, create: bool = False) -> SealingKey:  # noqa: A002
+        """The key that seals a record.
+
+        Args:
+            owner: surrogate of the one patient who owns the record; None when none or several do.
+            type: resource type, which has a key of its own for records without one owner.
+            create: make a missing key; it is durable before this returns.
+
+        Raises:
+            Problem: GONE when there is no key (never made, or destroyed) and `create` is false; FAULT when
+                the stored key was tampered with.
+        """
+        purpose, subject = (Purpose.TYPE, type) if owner is None else (Purpose.PATIENT, owner)
+        key = self._find(purpose, subject)
+        if key is not None:
+            return key
+        if not create:
+            raise Problem(Kind.GONE, "This record was erased.", "the key of its owner does not exist")
+        if owner is None:
+            self._table.add(self.name, [self._new(Purpose.TYPE, type)])
+        else:
+            self.ensure_patients([owner])
+        return self._made(purpose, subject)
+
+    def audit_key(self, owner: bytes) -> SealingKey:
+        """The key of what the audit log says about one patient; made when it is missing.
+
+        Args:
+            owner: surrogate of the patient, 16 bytes.
+
+        Raises:
+            Problem: FAULT when the stored key was tampered with.
+        """
+        key = self._find(Purpose.AUDIT, owner)
+        if key is None:
+            self._table.add(self.name, [self._new(Purpose.AUDIT, owner)])
+            key = self._made(Purpose.AUDIT, owner)
+        return key
+
+    def keys_of(self, owners: Iterable[bytes]) -> dict[bytes, SealingKey]:
+        """Record keys of many patients with few queries; a patient without a key (erased) is left out.
+
+        Raises:
+            Problem: FAULT when a stored key was tampered with.
+        """
+        opened = self._opened[Purpose.PATIENT]
+        wanted = dict.fromkeys(owners)
+        keys = {owner: key for owner in wanted if (key := opened.get(owner)) is not None}
+        cold = [owner for owner in wanted if owner not in keys]
+        for owner, (epoch, wrapped) in self._table.get_many(self.name, Purpose.PATIENT, cold).items():
+            if isinstance(owner, bytes):
+                keys[owner] = self._open(Purpose.PATIENT, owner, epoch, wrapped)
+        return keys
+
+    def ensure_patients(self, owners: Iterable[bytes]) -> None:
+        """Make the record and audit keys of those patients who have none, in one durable transaction.
+
+        Args:
+            owners: surrogates of 16 bytes; duplicates do no harm.
+        """
+        opened = self._opened[Purpose.PATIENT]
+        cold: list[Subject] = [owner for owner in dict.fromkeys(owners) if owner not in opened]
+        missing = cold
+        if cold:
+            known = self._table.get_many(self.name, Purpose.PATIENT, cold)
+            missing = [owner for owner in cold if owner not in known]
+        if missing:
+            purposes = (Purpose.PATIENT, Purpose.AUDIT)
+            self._table.add(self.name, [self._new(purpose, owner) for owner in missing for purpose in purposes])
+
+    def derived(self, purpose: str) -> bytes:
+        """A 32-byte key for another room's purpose: the same at every call, never one used in here."""
+        return derive(self._root, f"derive/{purpose}")
+
+    def sealer(self, purpose: str) -> SealingKey:
+        """A sealing key for another room's purpose; kept, so ask as often as needed."""
+        key = self._sealers.get(purpose)
+        if key is None:
+            key = self._sealers[purpose] = SealingKey(derive(self._root, f"seal/{purpose}"))
+        return key
+
+    def surrogate(self, kind: str, value: str) -> bytes:
+        """The opaque name of a value in this tenant: HMAC-SHA256(key, kind + "|" + value), cut to 16 bytes.
+
+        Args:
+            kind: what sort of value; a constant without `|`.
+            value: e.g. a patient id or a category code.
+        """
+        mac = self._surrogate.copy()
+        mac.update(f"{kind}|{value}".encode())
+        return mac.finalize()[:_SURROGATE_SIZE]
+
+    def index(self) -> BlindIndex:
+        """The blind index of the tenant."""
+        return self._index
+
+    # ── opened keys ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _find(self, purpose: Purpose, subject: Subject) -> SealingKey | None:
+        opened = self._opened[purpose]
+        with self._lock:
+            key = opened.pop(subject, None)
+            if key is not None:
+                opened[subject] = key  # to the young end
+                return key
+        row = self._table.get(self.name, purpose, subject)
+        return None if row is None else self._open(purpose, subject, *row)
+
+    def _made(self, purpose: Purpose, subject: Subject) -> SealingKey:
+        key = self._find(purpose, subject)
+        if key is None:
+            raise Problem(Kind.FAULT, "A key could not be stored.", f"{purpose} key absent after it was added")
+        return key
+
+    def _open(self, purpose: Purpose, subject: Subject, epoch: int, wrapped: bytes) -> SealingKey:
+        key = SealingKey(self._wrapping[purpose].open(wrapped, self._context(purpose, subject, epoch)))
+        opened = self._opened[purpose]
+        with self._lock:
+            opened[subject] = key
+            if len(opened) > _OPENED:
+                del opened[next(iter(opened))]  # the one that was not used for the longest time
+        return key
+
+    def _new(self, purpose: Purpose, subject: Subject) -> Row:
+        context = self._context(purpose, subject, _EPOCH)
+        return purpose, subject, _EPOCH, self._wrapping[purpose].seal(os.urandom(_KEY_SIZE), context)
+
+    def _context(self, purpose: Purpose, subject: Subject, epoch: int) -> Context:
+        return ("salus/wrapped-key", self.name, purpose.value, subject, epoch)

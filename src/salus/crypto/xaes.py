@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""XAES-256-GCM: AES-256-GCM with a 192-bit nonce that may be drawn at random for every message.
+
+The specification is https://c2sp.org/XAES-256-GCM: a NIST SP 800-108r1 counter KDF over CMAC-AES256 derives a
+fresh AES-256-GCM key from the first half of the nonce; the second half is the GCM nonce. Under one key 2**80
+messages keep the risk of a repeated nonce below 2**-32, so there is no counter to store and nothing to roll
+back on a restore.
+
+It is not key-committing and not nonce-misuse-resistant; `envelope` adds the commitment and draws every nonce.
+"""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_SIZE = 32
+NONCE_SIZE = 24
+TAG_SIZE = 16
+
+_HALF = 12  # the first 96 bits of the nonce go to the KDF, the other 96 to GCM
+_BOTH_BLOCKS = (1 << 128) + 1  # a factor that copies a 128-bit number into both halves of a 256-bit one
+_COUNTERS = int.from_bytes(b"\x00\x01X\x00" + bytes(_HALF) + b"\x00\x02X\x00" + bytes(_HALF))
+_BARE = modes.ECB()  # noqa: S305  the bare block cipher, for one-block inputs of the KDF only
+_FIELD_POLYNOMIAL = 0x87  # SP 800-38B section 5.3, the constant R for 128-bit blocks
+
+
+class Xaes256Gcm:
+    """One 256-bit key, ready to seal and open.
+
+    The key itself is not kept as a Python object: only the expanded AES key inside OpenSSL and the CMAC
+    subkey K1. The object may be used from several threads at once.
+    """
+
+    __slots__ = ("_mask", "_permute")
+
+    def __init__(self, key: bytes | bytearray) -> None:
+        """Expand the key.
+
+        Args:
+            key: 32 bytes.
+
+        Raises:
+            ValueError: the key has another length.
+        """
+        if len(key) != KEY_SIZE:
+            raise ValueError("an XAES-256-GCM key has 32 bytes")
+        # ECB is the bare block cipher here, as the specification asks (step 5); it never sees a message.
+        # Whole blocks go in and come out, so that one encryptor serves for the life of the key.
+        self._permute = Cipher(algorithms.AES(key), _BARE).encryptor().update
+        subkey = int.from_bytes(self._permute(bytes(16))) << 1
+        if subkey >> 128:
+            subkey = (subkey & ((1 << 128) - 1)) ^ _FIELD_POLYNOMIAL
+        self._mask = (subkey * _BOTH_BLOCKS) ^ _COUNTERS
+
+    def seal(self, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
+        """Encrypt and authenticate.
+
+        Args:
+            nonce: 24 bytes, never used before with this key.
+            plaintext: the message.
+            associated: bytes that are authenticated but not part of the result.
+
+        Returns:
+            The ciphertext followed by the 16-byte tag.
+        """
+        return self._message_key(nonce).encrypt(nonce[_HALF:], plaintext, associated)
+
+    def open(self, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
+        """Check and decrypt what `seal` returned.
+
+        Raises:
+            cryptography.exceptions.InvalidTag: anything differs from what was sealed.
+        """
+        return self._message_key(nonce).decrypt(nonce[_HALF:], ciphertext, associated)
+
+    def _message_key(self, nonce: bytes) -> AESGCM:
+        # Both KDF blocks in one number: (counter i | "X" | 0 | nonce[:12]) xor K1, for i = 1 and 2.
+        blocks = (int.from_bytes(nonce[:_HALF]) * _BOTH_BLOCKS) ^ self._mask
+        return AESGCM(self._permute(blocks.to_bytes(KEY_SIZE)))

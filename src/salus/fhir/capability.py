@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CapabilityStatement: what this server can do, worked out from what is really there.
+
+https://hl7.org/fhir/R4/capabilitystatement.html
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from salus.fhir.definitions import resource_types
+from salus.fhir.search.parameters import parameters
+
+_PUBLISHED = "2026-11-24"
+_INTERACTIONS = (
+    "read",
+    "vread",
+    "update",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
+_KEPT_APART = {"AuditEvent": ("read", "search-type")}
+
+
+@lru_cache(maxsize=64)
+def capability(base: str, version: str) -> dict[str, Any]:
+    """Describe the server.
+
+    Args:
+        base: FHIR base address of the tenant.
+        version: version of Salus.
+    """
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": _PUBLISHED,
+        "kind": "instance",
+        "software": {"name": "Salus", "version": version},
+        "implementation": {"description": "Salus health records", "url": base},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [
+            {
+                "mode": "server",
+                "security": {
+                    "cors": False,
+                    "description": "Every request but this one needs a bearer token. TLS 1.3 only.",
+                },
+                "resource": [_resource(type_) for type_ in resource_types()],
+                "interaction": [{"code": code} for code in ("transaction", "batch", "history-system")],
+            }
+        ],
+    }
+
+
+def _resource(type_: str) -> dict[str, Any]:
+    kept_apart = _KEPT_APART.get(type_)
+    described: dict[str, Any] = {
+        "type": type_,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
+        "interaction": [{"code": code} for code in kept_apart or _INTERACTIONS],
+    }
+    if kept_apart:
+        return described
+    supported = {code: known for code, known in parameters(type_).items() if not known.unsupported}
+    described |= {
+        "versioning": "versioned-update",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "not-match",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "referencePolicy": ["literal", "logical"],
+        "searchInclude": [f"{type_}:{code}" for code, known in supported.items() if known.kind == "reference"],
+        "searchParam": [
+            {"name": code, "definition": known.url, "type": known.kind} for code, known in supported.items()
+        ],
+    }
+    if not described["searchInclude"]:
+        del described["searchInclude"]
+    return described

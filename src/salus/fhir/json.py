@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Strict JSON in, compact JSON out, with decimals that stay exactly as they were written.
+
+Rules: one object, UTF-8 without byte order mark, no duplicate names, no lone surrogates, no NaN or Infinity,
+at most 200 levels (RFC 8259, RFC 7493; https://hl7.org/fhir/R4/json.html). Numbers with a fraction or an
+exponent become `Decimal`, so that `1.10` keeps its precision; others become `int`
+(https://hl7.org/fhir/R4/datatypes.html#decimal). What is stored is always the encoding of what was decoded,
+never the client's bytes.
+
+Whether a number or text is sensible for its element is decided by `salus.fhir.validate`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import jiter
+import msgspec
+
+from salus.kernel.errors import Issue, Kind, Problem
+
+_KINDS: Final = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+
+_POSITION: Final = re.compile(r"line \d+ column \d+\Z")
+# The parser's own words may quote the document, so they are mapped by their beginning to ours.
+_CAUSES: Final = {
+    "Detected duplicate key": "The same name occurs twice in one object",
+    "recursion limit": "The nesting is deeper than 200 levels",
+    "invalid unicode": "The text is not UTF-8",
+    "number out of range": "A number has too many digits",
+    "Internal error": "A number is too large or too small",
+    "trailing characters": "Something follows the end of the document",
+    "EOF": "The document ends too early",
+}
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+def decode(raw: bytes) -> dict[str, Any]:
+    """Parse one JSON object.
+
+    Args:
+        raw: UTF-8 text of the document.
+
+    Returns:
+        dict of str, int, Decimal, bool, None, list and dict.
+
+    Raises:
+        Problem: INCORRECT with one issue (`structure`) that gives line and column, never content.
+    """
+    try:
+        value = jiter.from_json(raw, allow_inf_nan=False, catch_duplicate_keys=True, float_mode="decimal")
+    except ValueError as error:
+        raise _refusal(str(error)) from None
+    if type(value) is not dict:
+        text = f"A JSON object is expected at the top level, not {_KINDS.get(type(value), 'a number')}."
+        raise Problem(Kind.INCORRECT, "The body is not a JSON object.", issues=(Issue("structure", text),))
+    return value
+
+
+def encode(resource: Any) -> bytes:
+    """Write a value as compact UTF-8 JSON; decimals keep their digits.
+
+    Args:
+        resource: what `decode` returns, or any part of it.
+
+    Raises:
+        UnicodeEncodeError: a string holds a lone surrogate, which `decode` never lets in.
+    """
+    return _encoder.encode(resource)
+
+
+def _refusal(said: str) -> Problem:
+    position = _POSITION.search(said)
+    cause = next((ours for theirs, ours in _CAUSES.items() if said.startswith(theirs)), "The syntax is broken")
+    text = f"{cause}, at {position[0]}." if position else f"{cause}."
+    return Problem(Kind.INCORRECT, "The body is not valid JSON.", issues=(Issue("structure", text),))

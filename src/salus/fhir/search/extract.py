@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Take the index rows out of a resource: one generated function per resource type, compiled on first use.
+
+A row is a plain tuple (family, kind, *values):
+
+    (family, "token", system, code)              system "" when absent
+    (family, "reference", target)                `Type/id`, or a URL as it is
+    (family, "identifier", system, value)        a logical reference
+    (family, "string", text)
+    (family, "uri", text)
+    (family, "date", low, high)                  [low, high) in ms since the epoch; None = unbounded
+    (family, "number", value)
+    (family, "quantity", value, system, code, unit)
+    (family, "text", text)                       words of a token, on request only
+
+The code is straight-line: every element is fetched once, whatever number of parameters read it. It is
+generated from the definitions that ship with Salus and from nothing else. Kinds and data types:
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from types import CodeType
+from typing import Any
+
+from salus.fhir.references import target_reader
+from salus.fhir.search.dates import interval
+from salus.fhir.search.parameters import Spot, narrowed, spots
+from salus.fhir.search.tree import generate
+from salus.fhir.search.values import concept_texts, decimal, limits, period, timing
+
+Row = tuple[Any, ...]
+Rows = Callable[[dict[str, Any]], list[Row]]
+
+_MONEY = "urn:iso:std:iso:4217"
+
+
+class Extractor:
+    """Extracts rows; knows the own base URLs, so that absolute own references count as relative ones.
+
+    Args:
+        bases: own base URLs.
+    """
+
+    def __init__(self, bases: Sequence[str] = ()) -> None:
+        self._names: dict[str, Any] = {
+            "interval": interval,
+            "period": period,
+            "timing": timing,
+            "decimal": decimal,
+            "limits": limits,
+            "concept_texts": concept_texts,
+            "target": target_reader(bases),
+        }
+        self._functions: dict[str, Rows] = {}
+        self._with_texts: dict[str, Rows] = {}
+
+    def rows(self, resource: dict[str, Any], *, texts: bool = False) -> list[Row]:
+        """Index rows of a validated resource.
+
+        Args:
+            resource: the decoded resource.
+            texts: also give the rows that `:text` looks at.
+
+        Raises:
+            Problem: INCORRECT when R4 has no such resource type.
+        """
+        type_ = resource["resourceType"]
+        functions = self._with_texts if texts else self._functions
+        function = functions.get(type_)
+        if function is None:
+            function = functions[type_] = self._compile(type_, texts=texts)
+        return function(resource)
+
+    def _compile(self, type_: str, *, texts: bool) -> Rows:
+        names = dict(self._names)
+        exec(_code(type_, texts), names)  # noqa: S102  generated from shipped definitions only
+        function: Rows = names["rows"]
+        return function
+
+
+@cache
+def _code(type_: str, texts: bool) -> CodeType:
+    return compile(source(spots(type_), texts=texts), f"<rows of {type_}>", "exec")
+
+
+def source(read: Sequence[Spot], *, texts: bool = False) -> str:
+    """Python text of a function `rows(r) -> list` that reads the given spots."""
+    every = tuple(read)
+    lines = generate(
+        [(spot, bool(narrowed(spot, every))) for spot in every],
+        lambda spot, name: _emit(spot, name, texts=texts),
+    )
+    return "\n".join(["def rows(r):", " out = []", " a = out.append", *lines, " return out"])
+
+
+def _emit(spot: Spot, v: str, *, texts: bool) -> list[str]:
+    """Lines that append the rows of one spot; `v` is the variable that holds the element."""
+    family, datatype = repr(spot.leaf.family), spot.leaf.datatype
+    if spot.leaf.truth:
+        there = " or ".join(f"({v}.get({key!r}) or False) is not False" for key in spot.leaf.truth)
+        return [f"a(({family}, 'token', {spot.system!r}, 'true' if {there} else 'false'))"]
+    return _WRITERS[spot.kind](family, datatype, v, spot.system, texts)
+
+
+def _token(family: str, datatype: str, v: str, system: str, texts: bool) -> list[str]:
+    def pair(name: str, element: str) -> list[str]:
+        return [
+            f"k = {name}.get({element!r})",
+            f"if k is not None: a(({family}, 'token', {name}.get('system', ''), k))",
+        ]
+
+    match datatype:
+        case "CodeableConcept":
+            lines = [f"for c in {v}.get('coding', ()):", *(" " + line for line in pair("c", "code"))]
+            if texts:
+                lines.append(f"for k in concept_texts({v}): a(({family}, 'text', k))")
+        case "Coding":
+            lines = pair(v, "code")
+            if texts:
+                lines += [f"k = {v}.get('display')", f"if k is not None: a(({family}, 'text', k))"]
+        case "Identifier":
+            lines = pair(v, "value")
+            if texts:
+                lines.append(f"for k in concept_texts({v}.get('type', {{}})): a(({family}, 'text', k))")
+        case "ContactPoint":
+            # Its `system` says phone or email; it is no namespace.
+            lines = [f"k = {v}.get('value')", f"if k is not None: a(({family}, 'token', '', k))"]
+        case "boolean":
+            lines = [f"a(({family}, 'token', {system!r}, 'true' if {v} else 'false'))"]
+        case _:
+            lines = [f"a(({family}, 'token', {system!r}, {v}))"]
+    return lines
+
+
+def _reference(family: str, datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
+    if datatype != "Reference":
+        return _link(family, "reference", datatype, v)
+    return [
+        f"k = {v}.get('reference')",
+        # A plain relative reference, the usual case, needs no second look.
+        f"if k is not None: a(({family}, 'reference', target(k) if ':' in k or '/_' in k else k))",
+        f"k = {v}.get('identifier')",
+        "if k is not None:",
+        " c = k.get('value')",
+        f" if c is not None: a(({family}, 'identifier', k.get('system', ''), c))",
+    ]
+
+
+def _uri(family: str, datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
+    return _link(family, "uri", datatype, v)
+
+
+def _link(family: str, kind: str, datatype: str, v: str) -> list[str]:
+    lines = [f"a(({family}, {kind!r}, {v}))"]
+    if datatype == "canonical":  # found with and without its |version
+        lines.append(f"if '|' in {v}: a(({family}, {kind!r}, {v}.partition('|')[0]))")
+    return lines
+
+
+def _date(family: str, datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
+    reader = {"Period": "period", "Timing": "timing"}.get(datatype, "interval")
+    return [f"k = {reader}({v})", f"if k is not None: a(({family}, 'date', k[0], k[1]))"]
+
+
+def _string(family: str, _datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
+    return [f"a(({family}, 'string', {v}))"]
+
+
+def _number(family: str, datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
+    if datatype == "Range":
+        return [f"for k in limits({v}): a(({family}, 'number', k[0]))"]
+    return [f"a(({family}, 'number', decimal({v})))"]
+
+
+def _quantity(family: str, datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
+    if datatype == "Range":
+        return [f"for k in limits({v}): a(({family}, 'quantity', *k))"]
+    lines = [f"k = {v}.get('value')", "if k is not None:"]
+    if datatype == "Money":
+        return [*lines, f" a(({family}, 'quantity', decimal(k), {_MONEY!r}, {v}.get('currency', ''), ''))"]
+    unit = f"{v}.get('system', ''), {v}.get('code', ''), {v}.get('unit', '')"
+    return [*lines, f" a(({family}, 'quantity', decimal(k), {unit}))"]
+
+
+_WRITERS: dict[str, Callable[[str, str, str, str, bool], list[str]]] = {
+    "token": _token,
+    "reference": _reference,
+    "uri": _uri,
+    "date": _date,
+    "string": _string,
+    "number": _number,
+    "quantity": _quantity,
+}

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The grammar of a search: name and value pairs in, a checked `Query` out, and back for the self link.
+
+Everything that is not understood is an error that names the parameter; under `Prefer: handling=lenient`
+unknown and unanswered parameters are passed over and listed instead. A modifier, a chain or `_has` that
+Salus does not know is always an error: to drop it would return records that were not asked for. All
+mistakes are reported at once.
+
+Answered modifiers: :missing (but on _id and _lastUpdated); :exact and :contains on strings; :not and :text
+on tokens; :identifier and :Type on references. Not answered: chains, `_has`, `_revinclude`, :iterate,
+:above, :below, :in, :not-in, :of-type. https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from salus.fhir.definitions import resource_types
+from salus.fhir.search import controls, terms
+from salus.fhir.search.clauses import Clause, Include, Query, TokenValue, UriValue, Value
+from salus.fhir.search.parameters import Parameter, parameters
+from salus.fhir.search.terms import refuse, unanswered
+from salus.kernel.clock import SystemClock
+from salus.kernel.errors import Issue, Kind, Problem
+
+MAX_PARAMETERS = 100
+MAX_VALUES = 500
+
+_NAME = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
+_PASSED_OVER = {"_format", "_pretty"}
+_NOT_OFFERED = {"_revinclude", "_list", "_filter", "_type", "_contained", "_containedType", "_score"}
+_CONTROLS = {"_include", "_count", "_total", "_summary", "_elements", "_sort", "_page"}
+_BY_OPENING = {"missing", "not", "text", "contains"}
+_MODIFIERS = {"string": {"exact", "contains"}, "token": {"not", "text"}, "reference": {"identifier"}}
+
+
+def parse(
+    type_: str,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    lenient: bool = False,
+    bases: Sequence[str] = (),
+    now_ms: int | None = None,
+) -> Query:
+    """Read a search on one resource type.
+
+    Args:
+        type_: resource type.
+        pairs: decoded names and values in the order of the request.
+        lenient: pass over unknown and unanswered parameters (https://hl7.org/fhir/R4/search.html#errors).
+        bases: the server's own base URLs, so that absolute own references are understood.
+        now_ms: the present, for `ap` on dates; read from the clock when not given.
+
+    Raises:
+        Problem: INCORRECT with one issue for each mistake; TOO_COSTLY beyond 100 parameters or 500 values.
+    """
+    if len(pairs) > MAX_PARAMETERS:
+        raise Problem(Kind.TOO_COSTLY, f"A search takes at most {MAX_PARAMETERS} parameters.")
+    draft = _Draft(type_, lenient, bases, SystemClock().now_ms() if now_ms is None else now_ms)
+    issues = []
+    for name, text in pairs:
+        try:
+            draft.take(name, text)
+        except Problem as problem:
+            if problem.kind is not Kind.INCORRECT:
+                raise
+            shown = name if _NAME.fullmatch(name) else "(name not shown)"
+            code = problem.issues[0].code if problem.issues else "invalid"
+            issues.append(Issue(code, f"`{shown}` {problem.public}.", f"query.{shown}"))
+    if issues:
+        public = issues[0].text if len(issues) == 1 else "The search holds several mistakes."
+        raise Problem(Kind.INCORRECT, public, issues=tuple(issues))
+    return draft.query()
+
+
+def canonical(query: Query) -> list[tuple[str, str]]:
+    """Name and value pairs of what was really applied, for the self link of the answer.
+
+    https://hl7.org/fhir/R4/search.html#conformance
+    """
+    pairs = [(f"{c.parameter}:{c.modifier}" if c.modifier else c.parameter, c.text) for c in query.clauses]
+    for include in query.include:
+        parts = (include.source_type, include.parameter, include.target_type)
+        pairs.append(("_include", ":".join(part for part in parts if part)))
+    if query.sort:
+        pairs.append(("_sort", ",".join("-" * key.descending + key.parameter for key in query.sort)))
+    if query.count is not None:
+        pairs.append(("_count", str(query.count)))
+    if query.elements:
+        pairs.append(("_elements", ",".join(query.elements)))
+    named = (("_total", query.total), ("_summary", query.summary), ("_page", query.page))
+    return pairs + [(name, text) for name, text in named if text]
+
+
+class _Draft:
+    """A query while it is read."""
+
+    def __init__(self, type_: str, lenient: bool, bases: Sequence[str], now_ms: int) -> None:
+        self._type = type_
+        self._known = parameters(type_)
+        self._lenient = lenient
+        self._bases = bases
+        self._now_ms = now_ms
+        self._values = 0
+        self._clauses: list[Clause] = []
+        self._include: list[Include] = []
+        self._ignored: list[str] = []
+        self._controls: dict[str, Any] = {}
+
+    def take(self, name: str, text: str) -> None:
+        """Add one pair."""
+        code, colon, modifier = name.partition(":")
+        if code in _PASSED_OVER:
+            return
+        if code == "_has" or "." in name:
+            raise unanswered("is not supported: chained searches and _has are not answered")
+        if code in _NOT_OFFERED:
+            raise unanswered("is not supported")
+        if code in _CONTROLS:
+            if colon:
+                raise unanswered("is not supported with a modifier")
+            self._control(code, text)
+            return
+        found = self._known.get(code)
+        if found is not None and not found.unsupported:
+            if colon:
+                _check_modifier(found, modifier)
+            self._clauses.append(self._clause(found, modifier, text))
+        elif self._lenient:
+            self._ignored.append(name if _NAME.fullmatch(name) else "(name not shown)")
+        elif found is not None:
+            raise unanswered(f"is not supported: {found.unsupported}")
+        else:
+            raise unanswered(f"is not a search parameter of {self._type}")
+
+    def query(self) -> Query:
+        """The whole, once every pair was taken."""
+        return Query(
+            type=self._type,
+            clauses=tuple(self._clauses),
+            include=tuple(dict.fromkeys(self._include)),
+            ignored=tuple(self._ignored),
+            **self._controls,
+        )
+
+    def _control(self, code: str, text: str) -> None:
+        if code == "_include":
+            self._include.append(controls.include(self._type, self._known, text))
+            return
+        name = code[1:]
+        if name in self._controls:
+            raise refuse("stands more than once")
+        match code:
+            case "_count":
+                value: object = controls.count(text)
+            case "_total":
+                value = controls.total(text)
+            case "_summary":
+                value = controls.summary(text)
+            case "_elements":
+                value = controls.elements(self._type, text)
+            case "_sort":
+                value = controls.sort(self._type, self._known, text)
+            case _:
+                value = text
+        self._controls[name] = value
+
+    def _clause(self, found: Parameter, modifier: str, text: str) -> Clause:
+        targets = found.targets
+        if modifier in resource_types():
+            targets = (modifier,)
+        parts = terms.split(text, ",")
+        self._values += len(parts)
+        if self._values > MAX_VALUES:
+            raise Problem(Kind.TOO_COSTLY, f"A search takes at most {MAX_VALUES} values.")
+        if not all(parts):
+            raise refuse("has an empty value")
+        return Clause(
+            parameter=found.code,
+            kind=found.kind,
+            families=found.families,
+            modifier=modifier,
+            values=tuple(self._value(found.kind, modifier, targets, part) for part in parts),
+            targets=targets,
+            indexed=not found.low_cardinality and modifier not in _BY_OPENING,
+            text=text,
+        )
+
+    def _value(self, kind: str, modifier: str, targets: tuple[str, ...], text: str) -> Value:
+        if modifier == "missing":
+            if text not in ("true", "false"):
+                raise refuse("is not true or false")
+            return TokenValue(None, text)
+        if modifier == "text":
+            return terms.string(text)
+        if modifier == "identifier":
+            return terms.token(text)
+        if kind == "reference":
+            return terms.reference(text, targets, self._bases)
+        if kind == "date":
+            return terms.day(text, self._now_ms)
+        return _READERS[kind](text)
+
+
+def _check_modifier(found: Parameter, modifier: str) -> None:
+    if found.code not in ("_id", "_lastUpdated"):
+        if modifier == "missing" or modifier in _MODIFIERS.get(found.kind, ()):
+            return
+        if found.kind == "reference" and modifier in resource_types():
+            if found.targets and modifier not in found.targets:
+                raise refuse(f"never points to {modifier}")
+            return
+    raise unanswered("is not supported with this modifier")
+
+
+_READERS: dict[str, Callable[[str], Value]] = {
+    "token": terms.token,
+    "string": terms.string,
+    "number": terms.number,
+    "quantity": terms.quantity,
+    "uri": lambda text: UriValue(terms.unescape(text)),
+}

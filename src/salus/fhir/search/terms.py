@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read the values of search parameters: escapes, prefixes, precision.
+
+Every function refuses with a `Problem` that says what is wrong and never repeats the value, which may be a
+patient's name or number. https://hl7.org/fhir/R4/search.html#escaping, #prefix, #number, #date, #token,
+#quantity, #reference
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Context, Decimal
+
+from salus.fhir.references import parse as parse_reference
+from salus.fhir.search.clauses import (
+    DateValue,
+    NumberValue,
+    QuantityValue,
+    ReferenceValue,
+    StringValue,
+    TokenValue,
+)
+from salus.fhir.search.dates import interval
+from salus.fhir.search.folding import fold
+from salus.kernel.errors import Issue, Kind, Problem
+
+_PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", re.DOTALL)
+_DATE = re.compile(
+    r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
+    re.ASCII,
+)
+_NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?([eE][+-]?\d{1,3})?", re.ASCII)
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_ESCAPED = re.compile(r"\\([\\,|$])")
+_TENTH = Decimal("0.1")
+_EXACT = Context(prec=60)  # more digits than a value may have, so that nothing is rounded
+
+
+def split(text: str, sign: str) -> list[str]:
+    r"""Cut at a sign that is not escaped; the parts keep their escapes.
+
+    Args:
+        text: a parameter value with `\,`, `\|`, `\$` and `\\` for the signs themselves.
+        sign: one character.
+    """
+    if "\\" not in text:
+        return text.split(sign)
+    parts, start, at = [], 0, 0
+    while at < len(text):
+        if text[at] == "\\":
+            at += 2
+            continue
+        if text[at] == sign:
+            parts.append(text[start:at])
+            start = at + 1
+        at += 1
+    parts.append(text[start:])
+    return parts
+
+
+def unescape(text: str) -> str:
+    """Replace the escapes by the signs they stand for."""
+    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
+
+
+def token(text: str) -> TokenValue:
+    """`code`, `system|code`, `|code` or `system|`."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) == 1:
+        return TokenValue(None, parts[0])
+    if len(parts) > 2 or parts == ["", ""]:
+        raise refuse("is not of the form code, system|code, |code or system|")
+    return TokenValue(parts[0], parts[1] or None)
+
+
+def string(text: str) -> StringValue:
+    """Any text with at least one character that counts."""
+    plain = unescape(text)
+    folded = fold(plain)
+    if not folded:
+        raise refuse("holds nothing to compare")
+    return StringValue(plain, folded)
+
+
+def reference(text: str, targets: tuple[str, ...], bases: Sequence[str]) -> ReferenceValue:
+    """`id`, `Type/id`, or a URL.
+
+    Args:
+        text: the value.
+        targets: resource types that the parameter asks for; empty means any.
+        bases: own base URLs; an absolute URL under one of them names a local record.
+    """
+    plain = unescape(text)
+    if _ID.fullmatch(plain):
+        return ReferenceValue(targets[0] if len(targets) == 1 else None, plain)
+    found = parse_reference(plain, bases)
+    if found.form == "local":
+        if targets and found.type not in targets:
+            raise refuse(f"names something other than {_listed(targets)}")
+        return ReferenceValue(found.type, found.id)
+    if found.form == "contained":
+        raise refuse("points into a resource, which cannot be searched")
+    return ReferenceValue(None, None, plain)
+
+
+def day(text: str, now_ms: int) -> DateValue:
+    """A date with an optional prefix; `ap` reaches further by a tenth of the distance to the present.
+
+    Args:
+        text: the value.
+        now_ms: the present, in ms since the epoch.
+    """
+    prefix, rest = _prefixed(text)
+    bounds = interval(rest) if _DATE.fullmatch(rest) else None
+    if bounds is None:
+        raise refuse("is not a date such as 2024, 2024-05, 2024-05-17 or 2024-05-17T10:30:00Z")
+    low, high = bounds
+    if prefix == "ap":
+        reach = abs(now_ms - (low + high) // 2) // 10
+        low, high = low - reach, high + reach
+    return DateValue(prefix, low, high)
+
+
+def number(text: str) -> NumberValue:
+    """A number with an optional prefix.
+
+    Without one it stands for all that round to it: 100 for [99.5, 100.5), 1e2 for [50, 150). With another
+    prefix it is taken exactly, as R4 says.
+    """
+    prefix, rest = _prefixed(text)
+    return NumberValue(prefix, *_precise(prefix, rest))
+
+
+def quantity(text: str) -> QuantityValue:
+    """`number`, `number|system|code` or `number||code`, with an optional prefix."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) not in (1, 3):
+        raise refuse("is not of the form number, number|system|code or number||code")
+    prefix, rest = _prefixed(parts[0])
+    value, low, high = _precise(prefix, rest)
+    if len(parts) == 1:
+        return QuantityValue(prefix, value, low, high, None, None)
+    return QuantityValue(prefix, value, low, high, parts[1] or None, parts[2] or None)
+
+
+def _precise(prefix: str, text: str) -> tuple[Decimal, Decimal, Decimal]:
+    if not _NUMBER.fullmatch(text):
+        raise refuse("is not a number")
+    value = Decimal(text)
+    if prefix == "ap":
+        reach = _EXACT.multiply(value.copy_abs(), _TENTH)
+    else:
+        reach = Decimal((0, (5,), _last_place(value) - 1))
+    return value, _EXACT.subtract(value, reach), _EXACT.add(value, reach)
+
+
+def _last_place(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
+
+
+def _prefixed(text: str) -> tuple[str, str]:
+    found = _PREFIX.fullmatch(text)
+    if found is None:
+        return "eq", text
+    return found[1] or "eq", found[2]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def refuse(what: str) -> Problem:
+    """A refusal of one value; `query` adds the name of the parameter in front."""
+    return Problem(Kind.INCORRECT, what)
+
+
+def unanswered(what: str) -> Problem:
+    """A refusal of something that FHIR has and Salus does not answer."""
+    return Problem(Kind.INCORRECT, what, issues=(Issue("not-supported", what),))

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ASGI application: the way of every request from the socket to a handler and back.
+
+Request id, rate limit, credential, route, handler; each failure becomes an OperationOutcome, each answer carries the
+security headers. Nothing here knows what a record is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from salus.audit.event import Event, EventType, Outcome
+from salus.http.errors import problem_response
+from salus.http.limits import ANONYMOUS_BURST, ANONYMOUS_PER_SECOND, RateLimit
+from salus.http.message import Header, Receive, Request, Response, Scope, Send, send_response
+from salus.http.routes import PUBLIC, Call, Router, split_path
+from salus.kernel.actor import Actor
+from salus.kernel.commit import Unit
+from salus.kernel.errors import Kind, Problem
+from salus.kernel.ids import uuid7
+from salus.records.context import Context, Services
+
+_log = logging.getLogger(__name__)
+
+SECURITY_HEADERS: tuple[Header, ...] = (
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+Lifespan = Callable[[], Awaitable[None]]
+
+
+class Credentials(Protocol):
+    """Turns a bearer token into an actor; `salus.identity` provides it."""
+
+    def lookup(self, tenant: str, token: str) -> Actor:
+        """Who a token stands for in this tenant. Raises Problem(UNAUTHENTICATED)."""
+        ...
+
+
+class Application:
+    """What the server calls for each request.
+
+    Args:
+        startup, shutdown: run by the server around its life.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        credentials: Credentials,
+        router: Router,
+        *,
+        startup: Lifespan,
+        shutdown: Lifespan,
+    ) -> None:
+        self._services = services
+        self._credentials = credentials
+        self._router = router
+        self._startup = startup
+        self._shutdown = shutdown
+        limits = services.limits
+        self._known = RateLimit(limits.requests_per_second, limits.burst)
+        self._unknown = RateLimit(ANONYMOUS_PER_SECOND, ANONYMOUS_BURST)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI event."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive, self._services.limits.body_bytes)
+        request_id = uuid7()
+        try:
+            response = await self._answer(request, request_id)
+        except Problem as problem:
+            if problem.kind in {Kind.FAULT, Kind.UNAVAILABLE}:
+                _log.error("request %s: %s: %s", request_id, problem.kind.value, problem.detail)
+            response = problem_response(problem)
+        except Exception as error:  # noqa: BLE001  the last line: tell nothing, log the kind of error only
+            _log.error("request %s: %s", request_id, _where(error))
+            response = problem_response(Problem(Kind.FAULT, "Something went wrong on our side."))
+        response.headers.append((b"x-request-id", request_id.encode()))
+        await send_response(send, response, SECURITY_HEADERS)
+
+    async def _answer(self, request: Request, request_id: str) -> Response:
+        tenant, segments = split_path(request.path)
+        try:
+            route, values = self._router.find(request.method, segments)
+        except Problem:
+            self._unknown.take(request.address)
+            raise
+        if route.permission == PUBLIC:
+            self._unknown.take(request.address)
+            actor = Actor(tenant, "anonymous", "user", (), "")
+        else:
+            actor = await self._authenticate(request, request_id, tenant)
+        context = Context(self._services, actor, request_id, request.address)
+        return await route.handler(Call(request, context, values))
+
+    async def _authenticate(self, request: Request, request_id: str, tenant: str) -> Actor:
+        scheme, _, token = request.header(b"authorization").partition(" ")
+        try:
+            if scheme.lower() != "bearer" or not token:
+                raise Problem(Kind.UNAUTHENTICATED, "Send an access token: Authorization: Bearer …", "no token")
+            actor = self._credentials.lookup(tenant, token)
+        except Problem as problem:
+            if problem.kind is Kind.NOT_FOUND:  # no such tenant: answered as a token that is not valid
+                problem = Problem(Kind.UNAUTHENTICATED, "The access token is not valid.", problem.detail)
+            if problem.kind is Kind.UNAUTHENTICATED:
+                self._unknown.take(request.address)  # bounds guessing, and what guessing writes to the log
+                await self._note_stranger(request, request_id, tenant, problem.detail)
+            raise problem from None
+        self._known.take(actor.session)
+        return actor
+
+    async def _note_stranger(self, request: Request, request_id: str, tenant: str, reason: str) -> None:
+        if not self._services.store.has_tenant(tenant):
+            return
+        event = Event(
+            type=EventType.AUTH_REFUSED,
+            outcome=Outcome.REFUSED,
+            actor=Actor(tenant, "anonymous", "user", (), ""),
+            at_ms=self._services.clock.now_ms(),
+            request=request_id,
+            address=request.address,
+            reason=reason,
+        )
+        unit = Unit()
+        self._services.audit.add(unit, event)
+        await self._services.writer.submit(unit)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._startup()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._shutdown()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _where(error: BaseException) -> str:
+    """Name of an error and the line of ours that it came from, without its values."""
+    frame = error.__traceback__
+    place = ""
+    while frame is not None:
+        place = f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}"
+        frame = frame.tb_next
+    return f"{type(error).__name__} in {place}"

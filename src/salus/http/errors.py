@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a `Problem` to a status and an OperationOutcome (https://hl7.org/fhir/R4/http.html#Status-Codes)."""
+
+from __future__ import annotations
+
+from salus.fhir import json
+from salus.fhir.outcome import outcome
+from salus.http.message import Header, Response
+from salus.kernel.errors import Kind, Problem
+
+STATUS: dict[Kind, int] = {
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.GONE: 410,
+    Kind.INCORRECT: 400,
+    Kind.INVALID: 422,
+    Kind.CONFLICT: 409,
+    Kind.PRECONDITION: 412,
+    Kind.METHOD: 405,
+    Kind.FORMAT: 415,
+    Kind.TOO_LARGE: 413,
+    Kind.TOO_COSTLY: 400,
+    Kind.THROTTLED: 429,
+    Kind.UNAVAILABLE: 503,
+    Kind.FAULT: 500,
+}
+
+_ASKED_BY_CLIENT = {"http.Accept", "query._format"}  # 406 for what is wanted back, 415 for what was sent
+
+
+def problem_response(problem: Problem) -> Response:
+    """Answer with an OperationOutcome."""
+    headers: list[Header] = []
+    if problem.kind is Kind.UNAUTHENTICATED:
+        headers.append((b"www-authenticate", b'Bearer realm="salus"'))  # RFC 6750 section 3
+    if problem.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % problem.retry_after))
+    status = STATUS[problem.kind]
+    if problem.kind is Kind.FORMAT and any(issue.place in _ASKED_BY_CLIENT for issue in problem.issues):
+        status = 406
+    return Response(status, json.encode(outcome(problem)), headers=headers)

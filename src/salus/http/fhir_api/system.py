@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The base address: capabilities, batch and transaction.  https://hl7.org/fhir/R4/http.html#transaction"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from salus import __version__
+from salus.fhir import bundle, json
+from salus.fhir.capability import capability
+from salus.http.message import FHIR_JSON, Response
+from salus.http.negotiate import check_accept, check_content
+from salus.http.routes import Call
+from salus.kernel.errors import Issue, Kind, Problem
+from salus.records.interactions.batch import batch
+from salus.records.interactions.entry import Entry, entries_of, results
+from salus.records.interactions.transaction import transaction
+
+
+async def metadata(call: Call) -> Response:
+    """GET /fhir/metadata: needs no credential (https://hl7.org/fhir/R4/http.html#capabilities)."""
+    check_accept(call.request)
+    return Response(200, json.encode(capability(call.context.base, __version__)), FHIR_JSON)
+
+
+async def bundle_in(call: Call) -> Response:
+    """POST /fhir."""
+    check_accept(call.request)
+    check_content(call.request)
+    raw = await call.request.body()
+    sent = json.decode(raw)
+    kind = sent.get("type")
+    if sent.get("resourceType") != "Bundle" or kind not in {"transaction", "batch"}:
+        text = "Send a Bundle of type transaction or batch here; single resources go to /fhir/<type>."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("invalid", text, "Bundle.type"),))
+    limit = call.context.services.limits.bundle_entries
+    if kind == "batch":
+        answers = await batch(call.context, entries_of(sent, limit))
+    else:
+        answers = await transaction(call.context, _Fresh(sent, raw, limit))
+    return Response(200, bundle.responses(f"{kind}-response", results(answers)), FHIR_JSON)
+
+
+class _Fresh:
+    """Gives the entries of a Bundle, decoded anew for every attempt but the first."""
+
+    def __init__(self, sent: dict[str, Any], raw: bytes, limit: int) -> None:
+        self._first: dict[str, Any] | None = sent
+        self._raw = raw
+        self._limit = limit
+
+    def __call__(self) -> list[Entry]:
+        sent, self._first = self._first, None
+        return entries_of(sent if sent is not None else json.decode(self._raw), self._limit)

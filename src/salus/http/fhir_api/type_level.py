@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All records of a type: create, search, conditional update and delete.  https://hl7.org/fhir/R4/http.html"""
+
+from __future__ import annotations
+
+from salus.http.fhir_api.instance import if_match, resource_of, type_of, written
+from salus.http.message import FHIR_JSON, Request, Response, pairs
+from salus.http.negotiate import Preferences, check_accept, check_content, etag
+from salus.http.routes import Call
+from salus.kernel.errors import Issue, Kind, Problem
+from salus.records.interactions import create as creating
+from salus.records.interactions import delete as deleting
+from salus.records.interactions import search as searching
+from salus.records.interactions import update as updating
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+async def create(call: Call) -> Response:
+    """POST /fhir/{type}, with `If-None-Exist`."""
+    check_accept(call.request)
+    resource = await resource_of(call)
+    condition = call.request.header(b"if-none-exist").lstrip("?")
+    version, made = await creating.create(call.context, type_of(call), resource, condition)
+    return written(call, version, made=made)
+
+
+async def search(call: Call) -> Response:
+    """GET /fhir/{type}?…"""
+    check_accept(call.request)
+    return await _search(call, call.request.query)
+
+
+async def search_by_post(call: Call) -> Response:
+    """POST /fhir/{type}/_search: the parameters travel in the body, so that no proxy writes them down."""
+    check_accept(call.request)
+    check_content(call.request, _FORM)
+    body = (await call.request.body()).decode("ascii", "replace")
+    return await _search(call, [*call.request.query, *pairs(body, "query")])
+
+
+async def _search(call: Call, asked: list[tuple[str, str]]) -> Response:
+    lenient = Preferences.of(call.request).lenient
+    page = await searching.search(call.context, type_of(call), asked, lenient=lenient)
+    return Response(200, page, FHIR_JSON)
+
+
+def _condition(request: Request) -> str:
+    if not request.query_text:
+        text = "Name the record by its id, or by search parameters."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("required", text, "http.url"),))
+    return request.query_text
+
+
+async def conditional_update(call: Call) -> Response:
+    """PUT /fhir/{type}?…"""
+    check_accept(call.request)
+    condition = _condition(call.request)
+    resource = await resource_of(call)
+    version, made = await updating.conditional_update(call.context, type_of(call), condition, resource, if_match(call))
+    return written(call, version, made=made)
+
+
+async def conditional_delete(call: Call) -> Response:
+    """DELETE /fhir/{type}?…"""
+    version = await deleting.conditional_delete(call.context, type_of(call), _condition(call.request))
+    return Response(204, headers=[(b"etag", etag(version.version))] if version else [])

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests as the routes see them, and the answers that they give back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+from salus.kernel.errors import Issue, Kind, Problem
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+FHIR_JSON = b"application/fhir+json; charset=utf-8"
+JSON = b"application/json; charset=utf-8"
+
+_MAX_PARAMETERS = 200
+
+
+@dataclass(slots=True)
+class Response:
+    """What goes back; security headers are added on the way out."""
+
+    status: int
+    body: bytes = b""
+    content_type: bytes = FHIR_JSON
+    headers: list[Header] = field(default_factory=list)
+
+
+class Request:
+    """One HTTP request; the body is read when a route asks for it."""
+
+    def __init__(self, scope: Scope, receive: Receive, body_limit: int) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._query: bytes = scope["query_string"]
+        self._client = scope.get("client")
+        self._receive = receive
+        self._limit = body_limit
+
+    @property
+    def address(self) -> str:
+        """Address of the peer."""
+        return self._client[0] if self._client else ""
+
+    def header(self, name: bytes) -> str:
+        """A header's value, or nothing. Names are in lower case."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def query_text(self) -> str:
+        """The query as it was sent, for conditional interactions."""
+        return self._query.decode("ascii", "replace")
+
+    @cached_property
+    def query(self) -> list[tuple[str, str]]:
+        """The query as pairs, percent-decoded."""
+        return pairs(self.query_text, "query")
+
+    async def body(self) -> bytes:
+        """Read the body.
+
+        Raises:
+            Problem: TOO_LARGE as soon as it is known to be larger than the limit.
+        """
+        announced = self.headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._limit:
+            raise _too_large(self._limit)
+        chunks: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Problem(Kind.INCORRECT, "The connection was closed before the request was complete.")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self._limit:
+                raise _too_large(self._limit)
+            chunks.append(chunk)
+            more = message.get("more_body", False)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def pairs(text: str, place: str) -> list[tuple[str, str]]:
+    """Take `a=1&b=2` apart (https://url.spec.whatwg.org/#application/x-www-form-urlencoded).
+
+    Raises:
+        Problem: INCORRECT for bytes that are not UTF-8 and for more parameters than anyone needs.
+    """
+    try:
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+    except ValueError:  # UnicodeDecodeError is one
+        problem = f"The parameters must be UTF-8, and at most {_MAX_PARAMETERS}."
+        raise Problem(Kind.INCORRECT, problem, issues=(Issue("value", problem, place),)) from None
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(Kind.TOO_LARGE, f"A request may have at most {limit} bytes.")
+
+
+async def send_response(send: Send, response: Response, always: Iterable[Header]) -> None:
+    """Write a response with the headers that every answer carries."""
+    headers = [*response.headers, *always]
+    if response.body:
+        headers.append((b"content-type", response.content_type))
+    headers.append((b"content-length", b"%d" % len(response.body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

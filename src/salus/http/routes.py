@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The route table: what can be called, under which permission.
+
+Every route names the permission that its handler asks `access` for, or says PUBLIC; a test walks the table. Patterns
+are segments, `{name}` takes one segment. The first route that fits wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from salus.access.permissions import Permission
+from salus.http.message import Request, Response
+from salus.kernel.errors import Kind, Problem
+from salus.records.context import Context
+
+PUBLIC = "public"
+"""Needs no credential: discovery, health, signing in."""
+
+SELF = "self"
+"""Needs a credential and acts on that credential alone."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A request that found its route.
+
+    Attributes:
+        context: who asks and what may be used for them.
+        path: values of the pattern's `{names}`.
+    """
+
+    request: Request
+    context: Context
+    path: dict[str, str]
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the table.
+
+    Attributes:
+        pattern: path below the tenant, e.g. `/fhir/{type}/{id}`.
+        permission: what the handler will ask access for, PUBLIC or SELF.
+        doc: one sentence for `docs/reference/routes.md`.
+    """
+
+    method: str
+    pattern: str
+    permission: Permission | str
+    handler: Handler
+    doc: str
+    segments: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "segments", tuple(self.pattern.strip("/").split("/")))
+
+
+class Router:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+        self._by_shape: dict[tuple[str, int], list[Route]] = {}
+        for route in routes:
+            self._by_shape.setdefault((route.method, len(route.segments)), []).append(route)
+
+    def find(self, method: str, segments: list[str]) -> tuple[Route, dict[str, str]]:
+        """Find the route for a method and path segments.
+
+        Raises:
+            Problem: NOT_FOUND when no pattern fits, METHOD when only the method does not.
+        """
+        for route in self._by_shape.get((method, len(segments)), ()):
+            values = _match(route.segments, segments)
+            if values is not None:
+                return route, values
+        if any(_match(r.segments, segments) is not None for r in self.routes if len(r.segments) == len(segments)):
+            raise Problem(Kind.METHOD, f"This address does not answer {method}.")
+        raise Problem(Kind.NOT_FOUND, "There is nothing at this address.", "no route")
+
+
+def _match(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:
+    values: dict[str, str] = {}
+    for expected, given in zip(pattern, segments, strict=True):
+        if expected[0] == "{":
+            if not given or given[0] in "_$":  # names of operations and special pages are never ids
+                return None
+            values[expected[1:-1]] = given
+        elif expected != given:
+            return None
+    return values
+
+
+def split_path(path: str) -> tuple[str, list[str]]:
+    """Take tenant and segments out of a path: `/fhir/…` is the tenant `default`, `/t/<tenant>/fhir/…` another.
+
+    Returns:
+        The tenant's name and the segments from `fhir` (or `auth`, `health`) on.
+    """
+    segments = path.strip("/").split("/")
+    if segments[0] == "t" and len(segments) > 2:
+        return segments[1], segments[2:]
+    return "default", segments

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every route of Salus in one place; `docs/reference/routes.md` lists the same, and a test compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from salus.access.permissions import Permission
+from salus.audit.reader import AuditReader
+from salus.http import auth_api, health
+from salus.http.audit_api import list_events, read_event
+from salus.http.auth_api import Identity
+from salus.http.fhir_api import history, instance, system, type_level
+from salus.http.routes import PUBLIC, SELF, Route, Router
+
+_ALL = "record:*"
+"""A Bundle: each entry asks for its own permission."""
+
+
+def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) -> Router:
+    """The route table.
+
+    Args:
+        identity: signs people in and out.
+        audit: reads the audit log.
+        ready: raises when keys or database are away.
+    """
+    p = Permission
+    record = "/fhir/{type}/{id}"
+    return Router(
+        [
+            Route("GET", "/health", PUBLIC, health.live, "Says that the process is alive."),
+            Route("GET", "/health/ready", PUBLIC, health.ready(ready), "Says that keys and database answer."),
+            Route("POST", "/auth/token", PUBLIC, auth_api.sign_in(identity), "Signs a person in."),
+            Route("POST", "/auth/sign-out", SELF, auth_api.sign_out(identity), "Ends the token it is sent with."),
+            Route("GET", "/fhir/metadata", PUBLIC, system.metadata, "What this server can do."),
+            Route(
+                "GET",
+                "/fhir/AuditEvent",
+                p.AUDIT_READ,
+                list_events(audit),
+                "Lists the audit log, newest first.",
+            ),
+            Route("GET", "/fhir/AuditEvent/{id}", p.AUDIT_READ, read_event(audit), "Reads one audit entry."),
+            Route("POST", "/fhir", _ALL, system.bundle_in, "Carries out a transaction or batch Bundle."),
+            Route("GET", "/fhir/_history", p.RECORD_HISTORY, history.of_system, "History of everything."),
+            Route("GET", "/fhir/{type}", p.RECORD_SEARCH, type_level.search, "Searches a type."),
+            Route("POST", "/fhir/{type}", p.RECORD_CREATE, type_level.create, "Creates a record."),
+            Route("PUT", "/fhir/{type}", p.RECORD_UPDATE, type_level.conditional_update, "Conditional update."),
+            Route(
+                "DELETE",
+                "/fhir/{type}",
+                p.RECORD_DELETE,
+                type_level.conditional_delete,
+                "Conditional delete.",
+            ),
+            Route("POST", "/fhir/{type}/_search", p.RECORD_SEARCH, type_level.search_by_post, "Searches a type."),
+            Route("GET", "/fhir/{type}/_history", p.RECORD_HISTORY, history.of_type, "History of a type."),
+            Route("GET", record, p.RECORD_READ, instance.read, "Reads a record."),
+            Route("PUT", record, p.RECORD_UPDATE, instance.update, "Replaces a record, or makes it."),
+            Route("DELETE", record, p.RECORD_DELETE, instance.delete, "Deletes a record."),
+            Route("GET", f"{record}/_history", p.RECORD_HISTORY, history.of_instance, "History of a record."),
+            Route("GET", f"{record}/_history/{{vid}}", p.RECORD_VREAD, instance.vread, "Reads one version."),
+        ]
+    )

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: one TOML file, then environment variables, nothing else.
+
+`[server] port` in the file is `SALUS_SERVER_PORT` in the environment. Unknown names are refused, so that a typing error
+never leaves a default in force unnoticed. Each field is described in `docs/reference/settings.md`; a test compares.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from salus.kernel.errors import Kind, Problem
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where and how Salus listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8443
+    workers: int = 2
+    base_url: str = ""  # empty: https://localhost:<port>
+    tls_certificate: str = "tls/server.crt"
+    tls_key: str = "tls/server.key"
+
+
+class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which provider holds the root key."""
+
+    provider: str = "local"
+    root_key_file: str = "keys/root.key"
+    passphrase_file: str = ""
+
+
+class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the policy is."""
+
+    policy: str = "policy.toml"
+
+
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Lifetimes of tokens."""
+
+    token_hours: int = 12
+    service_token_days: int = 365
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one request may cost."""
+
+    body_bytes: int = 32 * 1024 * 1024
+    bundle_entries: int = 5_000
+    requests_per_second: int = 200
+    burst: int = 400
+    search_candidates: int = 20_000
+    page_size: int = 20
+    page_size_max: int = 1_000
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set. Relative paths start at `folder`, where the file lies."""
+
+    server: Server = msgspec.field(default_factory=Server)
+    keys: Keys = msgspec.field(default_factory=Keys)
+    access: Access = msgspec.field(default_factory=Access)
+    identity: Identity = msgspec.field(default_factory=Identity)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    folder: Path = Path()
+
+    def path(self, value: str) -> Path:
+        """A path from the settings, made absolute."""
+        return (self.folder / value).absolute()
+
+    @property
+    def base_url(self) -> str:
+        """The address under which others reach this server, without a slash at the end."""
+        return self.server.base_url.rstrip("/") or f"https://localhost:{self.server.port}"
+
+
+FILE_NAME = "salus.toml"
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "server": Server,
+    "keys": Keys,
+    "access": Access,
+    "identity": Identity,
+    "limits": Limits,
+}
+
+
+def load(folder: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read `salus.toml` in the data folder and the environment.
+
+    Args:
+        folder: the data folder.
+        environ: variables named `SALUS_<SECTION>_<NAME>` override the file.
+
+    Raises:
+        Problem: INCORRECT with the name of the setting that is unknown or of the wrong type; NOT_FOUND without a file.
+    """
+    file = folder / FILE_NAME
+    try:
+        raw: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise Problem(Kind.NOT_FOUND, f"There is no {FILE_NAME} in {folder}. Run `salus init` to make one.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Problem(Kind.INCORRECT, f"{FILE_NAME} is not valid TOML: {error}") from None
+    for section, struct in SECTIONS.items():
+        for field in struct.__struct_fields__:
+            value = environ.get(f"SALUS_{section}_{field}".upper())
+            if value is not None:
+                raw.setdefault(section, {})[field] = value
+    try:
+        loaded = msgspec.convert(raw, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem(Kind.INCORRECT, f"{FILE_NAME}: {error}") from None
+    return msgspec.structs.replace(loaded, folder=folder)

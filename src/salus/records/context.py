@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every interaction is given: who asks, and the rooms that it may use on their behalf."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Concatenate, ParamSpec, TypeVar
+
+from salus.access.decide import Access
+from salus.access.permissions import Permission
+from salus.access.permit import Permit
+from salus.audit.event import Entity, Event, EventType, Outcome
+from salus.audit.log import AuditLog
+from salus.kernel.actor import Actor
+from salus.kernel.clock import Clock
+from salus.kernel.commit import Unit, Writer
+from salus.kernel.errors import Kind, Problem
+from salus.kernel.settings import Limits
+from salus.records.store.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_REFUSED = {Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.GONE, Kind.UNAUTHENTICATED}
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The rooms below, wired by `salus.app`.
+
+    Attributes:
+        base_url: address of this server without the tenant and `/fhir`.
+    """
+
+    access: Access
+    audit: AuditLog
+    store: Store
+    writer: Writer
+    clock: Clock
+    limits: Limits
+    base_url: str
+
+
+@dataclass(slots=True)
+class Context:
+    """One request on its way through the house.
+
+    Attributes:
+        actor: who asks.
+        request: identifier of the request, in logs and in the audit entry.
+        address: where it came from.
+        entities: what a failed attempt was about, for its audit entry; interactions note it as they learn it.
+    """
+
+    services: Services
+    actor: Actor
+    request: str
+    address: str = ""
+    entities: tuple[Entity, ...] = field(default=())
+
+    @property
+    def store(self) -> Store:
+        """The record store."""
+        return self.services.store
+
+    @property
+    def base(self) -> str:
+        """The FHIR base address of the actor's tenant."""
+        return fhir_base(self.services.base_url, self.actor.tenant)
+
+    def decide(self, permission: Permission, type_: str) -> Permit:
+        """Ask access. Raises Problem(FORBIDDEN) on a refusal."""
+        return self.services.access.decide(self.actor, permission, type_)
+
+    def event(
+        self,
+        type_: EventType,
+        *,
+        reason: str,
+        entities: tuple[Entity, ...] = (),
+        query: str = "",
+        outcome: Outcome = Outcome.GRANTED,
+    ) -> Event:
+        """Describe what happened, for the audit log."""
+        return Event(
+            type=type_,
+            outcome=outcome,
+            actor=self.actor,
+            at_ms=self.services.clock.now_ms(),
+            request=self.request,
+            address=self.address,
+            reason=reason,
+            query=query,
+            entities=entities,
+        )
+
+    async def commit(self, unit: Unit, event: Event) -> None:
+        """Make a unit and its audit entry durable together; nothing may be answered before this returns."""
+        self.services.audit.add(unit, event)
+        await self.services.writer.submit(unit)
+
+
+def fhir_base(base_url: str, tenant: str) -> str:
+    """The FHIR base of a tenant: `/fhir` for `default`, `/t/<tenant>/fhir` for the others."""
+    return f"{base_url}/fhir" if tenant == "default" else f"{base_url}/t/{tenant}/fhir"
+
+
+def audited(
+    type_: EventType,
+) -> Callable[[Callable[Concatenate[Context, P], Awaitable[T]]], Callable[Concatenate[Context, P], Awaitable[T]]]:
+    """Write an audit entry for every way in which an interaction can fail, before the failure is told.
+
+    The granted case is written by the interaction itself, together with what it changes.
+    """
+
+    def wrap(
+        interaction: Callable[Concatenate[Context, P], Awaitable[T]],
+    ) -> Callable[Concatenate[Context, P], Awaitable[T]]:
+        @functools.wraps(interaction)
+        async def told(ctx: Context, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return await interaction(ctx, *args, **kwargs)
+            except Problem as problem:
+                await _note_failure(ctx, type_, problem)
+                raise
+
+        return told
+
+    return wrap
+
+
+async def _note_failure(ctx: Context, type_: EventType, problem: Problem) -> None:
+    if problem.kind is Kind.UNAVAILABLE:
+        return  # the log itself may be what is away; nothing was released either
+    outcome = Outcome.REFUSED if problem.kind in _REFUSED else Outcome.FAILED
+    reason = problem.detail or problem.kind.value
+    event = ctx.event(type_, outcome=outcome, reason=reason, entities=ctx.entities)
+    await ctx.commit(Unit(), event)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a resource that somebody sent to a version that can be committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from salus.access.facts import Facts
+from salus.access.permit import Permit
+from salus.access.relations import Replace
+from salus.audit.event import Action, Entity
+from salus.fhir.search.parameters import unindexed
+from salus.kernel.clock import instant
+from salus.kernel.commit import Unit
+from salus.kernel.errors import Kind, Problem
+from salus.records.context import Context
+from salus.records.facts import facts as facts_of_resource
+from salus.records.facts import relations
+from salus.records.lens import lens
+from salus.records.store.store import Version, entities
+from salus.records.store.write import Change, Guard, RecordsPart
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A version on its way to the store, with everything that has to be committed beside it."""
+
+    change: Change
+    relations: Replace | None
+    version: Version
+    entities: tuple[Entity, ...]
+    reason: str
+
+
+def prepare(
+    ctx: Context,
+    permit: Permit,
+    resource: dict[str, Any],
+    *,
+    id_: str,
+    version: int,
+    base: int | None,
+    method: str,
+) -> Prepared:
+    """Stamp, judge, index and seal one new version.
+
+    Args:
+        permit: for creating or updating this type; its conditions are held against the new content.
+        resource: validated; its `id`, `meta.versionId` and `meta.lastUpdated` are replaced.
+        base: the version it follows; 0 if none may exist, None for an id that the server has just assigned.
+
+    Raises:
+        Problem: FORBIDDEN when the permit does not cover this content (for example somebody else's patient).
+    """
+    tenant = ctx.actor.tenant
+    keys = ctx.store.keys(tenant)
+    updated = ctx.services.clock.now_ms()
+    stamped = _stamp(resource, id_, version, updated)
+    view = lens(ctx.base)
+    facts = facts_of_resource(stamped, keys.surrogate, view.compartment, view.bases)
+    if not permit.allows(facts):
+        raise Problem(Kind.FORBIDDEN, f"You may not write this {permit.type}.", "content is outside the grant")
+    change, body = ctx.store.seal(
+        tenant,
+        resource=stamped,
+        facts=facts,
+        terms=" ".join(keys.index().tokens(permit.type, view.extractor.rows(stamped), unindexed(permit.type))),
+        version=version,
+        base=base,
+        method=method,
+        updated=updated,
+    )
+    relation = relations(tenant, stamped, change.rid, facts.owners, keys.surrogate, view.bases)
+    action: Action = "C" if method == "POST" or version == 1 else "U"
+    return Prepared(
+        change,
+        relation,
+        Version(permit.type, id_, version, updated, False, method, body),
+        entities(facts.owners, permit.type, id_, version, action),
+        permit.reason,
+    )
+
+
+def prepare_deletion(ctx: Context, permit: Permit, *, id_: str, facts: Facts, base: int) -> Prepared:
+    """Make the version that says: deleted. It keeps the facts of the last content, so that history stays guarded."""
+    tenant = ctx.actor.tenant
+    updated = ctx.services.clock.now_ms()
+    stub = {"resourceType": permit.type, "id": id_}
+    change, _ = ctx.store.seal(
+        tenant,
+        resource=stub,
+        facts=facts,
+        terms="",
+        version=base + 1,
+        base=base,
+        method="DELETE",
+        updated=updated,
+        deleted=True,
+    )
+    keys = ctx.store.keys(tenant)
+    relation = relations(tenant, stub, change.rid, facts.owners, keys.surrogate, ())
+    return Prepared(
+        change,
+        relation,
+        Version(permit.type, id_, base + 1, updated, True, "DELETE", b""),
+        entities(facts.owners, permit.type, id_, base + 1, "D"),
+        permit.reason,
+    )
+
+
+def unit_of(prepared: list[Prepared], guards: list[Guard] | None = None) -> Unit:
+    """Put versions into one unit: all of them or none."""
+    unit = Unit()
+    unit.parts["records"] = RecordsPart([one.change for one in prepared], guards or [])
+    replaced = [one.relations for one in prepared if one.relations is not None]
+    if replaced:
+        unit.parts["access"] = replaced
+    unit.weight = len(prepared)
+    return unit
+
+
+def _stamp(resource: dict[str, Any], id_: str, version: int, updated: int) -> dict[str, Any]:
+    """Put type, id and meta first (the store relies on it) and set what the server owns."""
+    meta = dict(resource.get("meta", ()))
+    meta["versionId"] = str(version)
+    meta["lastUpdated"] = instant(updated)
+    stamped: dict[str, Any] = {"resourceType": resource["resourceType"], "id": id_, "meta": meta}
+    for name, value in resource.items():
+        if name not in stamped:
+            stamped[name] = value
+    return stamped

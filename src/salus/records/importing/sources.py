@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From paths to documents: unpack folders, tar archives and gzip, tell Bundles from NDJSON.
+
+Nothing is unpacked to a disk.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import IO
+
+from salus.kernel.errors import Kind, Problem
+
+_LINES = (".ndjson", ".jsonl")
+_DOCUMENTS = (".json", *_LINES)
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
+_MAX_DOCUMENT = 512 * 1024 * 1024
+_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
+
+
+@dataclass(slots=True)
+class Document:
+    """One file with resources.
+
+    Attributes:
+        name: for reports: the path as it was given, and the member inside an archive.
+        lines: whether each line is a resource (NDJSON); else the whole is a Bundle or a resource.
+        stream: its bytes, unpacked; to be read before the next document is asked for.
+    """
+
+    name: str
+    lines: bool
+    stream: IO[bytes]
+
+    def read(self) -> bytes:
+        """All of it.
+
+        Raises:
+            Problem: TOO_LARGE above 512 MiB; INCORRECT when the archive is damaged.
+        """
+        try:
+            data = self.stream.read(_MAX_DOCUMENT + 1)
+        except _DAMAGED:
+            raise damaged() from None
+        if len(data) > _MAX_DOCUMENT:
+            raise Problem(Kind.TOO_LARGE, "A Bundle may have at most 512 MiB; NDJSON has no limit.")
+        return data
+
+
+def damaged() -> Problem:
+    """The archive or compressed file breaks off or is no such thing."""
+    return Problem(Kind.INCORRECT, "The file is damaged: it cannot be unpacked.")
+
+
+def size_of(paths: Iterable[Path]) -> int:
+    """Bytes on the disk that `documents` will go through."""
+    return sum(file.stat().st_size for path in paths for file in _files(path))
+
+
+class Documents:
+    """Iterates over the documents of paths.
+
+    Attributes:
+        position: bytes on the disk that were gone through, for a progress bar.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = list(paths)
+        self.position = 0
+
+    def __iter__(self) -> Iterator[Document]:
+        """Give the documents in a stable order; raises Problem(INCORRECT) for a damaged archive."""
+        done = 0
+        for path in self._paths:
+            for file in _files(path):
+                with file.open("rb") as raw:
+                    for document in self._in(file, raw):
+                        self.position = done + raw.tell()
+                        yield document
+                done += file.stat().st_size
+                self.position = done
+
+    def _in(self, file: Path, raw: BufferedReader) -> Iterator[Document]:
+        name = file.name.lower()
+        if name.endswith(_TARS):
+            yield from _members(str(file), raw)
+        elif name.endswith(".gz"):
+            inner = name.removesuffix(".gz")
+            with gzip.open(raw) as stream:
+                yield Document(str(file), inner.endswith(_LINES), stream)  # type: ignore[arg-type]
+        else:
+            yield Document(str(file), name.endswith(_LINES), raw)
+
+
+def _members(archive: str, raw: BufferedReader) -> Iterator[Document]:
+    try:
+        with tarfile.open(fileobj=raw, mode="r|*") as tar:
+            for member in tar:
+                name = member.name.lower()
+                stream = tar.extractfile(member) if member.isfile() else None
+                if stream is None:
+                    continue
+                if name.endswith(_DOCUMENTS):
+                    yield Document(f"{archive}:{member.name}", name.endswith(_LINES), stream)
+                elif name.endswith(tuple(f"{ending}.gz" for ending in _DOCUMENTS)):
+                    lines = name.removesuffix(".gz").endswith(_LINES)
+                    with gzip.open(stream) as unpacked:
+                        yield Document(f"{archive}:{member.name}", lines, unpacked)  # type: ignore[arg-type]
+    except _DAMAGED:
+        raise damaged() from None
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    wanted = (*_DOCUMENTS, *(f"{ending}.gz" for ending in _DOCUMENTS), *_TARS)
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and file.name.lower().endswith(wanted):
+            yield file

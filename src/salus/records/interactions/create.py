@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FHIR create, and conditional create.  https://hl7.org/fhir/R4/http.html#create"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from salus.access.permissions import Permission
+from salus.audit.event import EventType
+from salus.fhir.validate import check
+from salus.kernel.commit import Unit
+from salus.kernel.ids import uuid7
+from salus.records.context import Context, audited
+from salus.records.draft import Prepared, prepare, unit_of
+from salus.records.finding import match_one
+from salus.records.persevere import persevering
+from salus.records.store.store import Version
+
+
+def stage(ctx: Context, type_: str, resource: dict[str, Any], id_: str | None = None) -> Prepared:
+    """Decide, validate and seal a new record under `id_` or a new id; raises Problem as `create` does."""
+    permit = ctx.decide(Permission.RECORD_CREATE, type_)
+    check(resource, type_)
+    return prepare(ctx, permit, resource, id_=id_ or uuid7(), version=1, base=None, method="POST")
+
+
+@audited(EventType.RECORD_CREATE)
+@persevering
+async def create(ctx: Context, type_: str, resource: dict[str, Any], if_none_exist: str = "") -> tuple[Version, bool]:
+    """Keep a new record.
+
+    Args:
+        resource: as decoded; an `id` in it is ignored.
+        if_none_exist: search parameters of `If-None-Exist`; with one match that record is given and nothing is made.
+
+    Returns:
+        The version, and whether it was made by this call.
+
+    Raises:
+        Problem: FORBIDDEN without a grant or when the content is outside it; INVALID with every place that is wrong;
+            PRECONDITION when the condition matches several records.
+    """
+    guards = []
+    if if_none_exist:
+        found, guard = match_one(ctx, type_, if_none_exist, "http.If-None-Exist")
+        if found is not None:
+            event = ctx.event(EventType.RECORD_READ, reason=found.reason, entities=found.entities, query=if_none_exist)
+            await ctx.commit(Unit(), event)
+            return found.version, False
+        guards.append(guard)
+    prepared = stage(ctx, type_, resource)
+    event = ctx.event(EventType.RECORD_CREATE, reason=prepared.reason, entities=prepared.entities, query=if_none_exist)
+    await ctx.commit(unit_of([prepared], guards), event)
+    return prepared.version, True

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FHIR delete, and conditional delete of one record.  https://hl7.org/fhir/R4/http.html#delete"""
+
+from __future__ import annotations
+
+from salus.access.permissions import Permission
+from salus.audit.event import EventType
+from salus.kernel.commit import Unit
+from salus.records.context import Context, audited
+from salus.records.draft import Prepared, prepare_deletion, unit_of
+from salus.records.finding import match_one
+from salus.records.persevere import persevering
+from salus.records.store.read import facts_of
+from salus.records.store.store import Version
+from salus.records.wording import absent, attempted, stale
+
+
+def stage(ctx: Context, type_: str, id_: str, if_match: int | None = None) -> Prepared | None:
+    """Decide and seal the deletion; None when the record is deleted already."""
+    permit = ctx.decide(Permission.RECORD_DELETE, type_)
+    row = ctx.store.newest(permit, id_)
+    if row is None:
+        raise absent()
+    if if_match is not None and if_match != row.version:
+        raise stale()
+    if row.deleted:
+        return None
+    return prepare_deletion(ctx, permit, id_=id_, facts=facts_of(row), base=row.version)
+
+
+@audited(EventType.RECORD_DELETE)
+@persevering
+async def delete(ctx: Context, type_: str, id_: str, if_match: int | None = None) -> Version | None:
+    """Delete a record: reads answer `gone`, history keeps what was.
+
+    Returns:
+        The version that says so; None when it was deleted before (which is no error).
+
+    Raises:
+        Problem: FORBIDDEN; NOT_FOUND when absent or hidden; PRECONDITION when `if_match` is not the newest version.
+    """
+    ctx.entities = attempted(type_, id_, "D")
+    prepared = stage(ctx, type_, id_, if_match)
+    if prepared is None:
+        event = ctx.event(EventType.RECORD_DELETE, reason="deleted before", entities=ctx.entities)
+        await ctx.commit(Unit(), event)
+        return None
+    event = ctx.event(EventType.RECORD_DELETE, reason=prepared.reason, entities=prepared.entities)
+    await ctx.commit(unit_of([prepared]), event)
+    return prepared.version
+
+
+@audited(EventType.RECORD_DELETE)
+@persevering
+async def conditional_delete(ctx: Context, type_: str, query: str) -> Version | None:
+    """Delete the one record that matches a search; with several nothing is deleted.
+
+    https://hl7.org/fhir/R4/http.html#3.1.0.7.1
+
+    Returns:
+        The version that says so; None when nothing matches.
+
+    Raises:
+        Problem: PRECONDITION when several match.
+    """
+    found, _ = match_one(ctx, type_, query, "http.url")
+    prepared = None
+    if found is not None:
+        ctx.entities = attempted(type_, found.version.id, "D")
+        prepared = stage(ctx, type_, found.version.id)
+    if prepared is None:
+        await ctx.commit(Unit(), ctx.event(EventType.RECORD_DELETE, reason="nothing matched", query=query))
+        return None
+    event = ctx.event(EventType.RECORD_DELETE, reason=prepared.reason, entities=prepared.entities, query=query)
+    await ctx.commit(unit_of([prepared]), event)
+    return prepared.version

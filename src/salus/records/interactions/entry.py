@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entries of transaction and batch Bundles: reading the requests, writing the answers.
+
+https://hl7.org/fhir/R4/bundle.html  https://hl7.org/fhir/R4/http.html#transaction-response
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from salus.fhir.definitions import resource_types
+from salus.kernel.clock import instant
+from salus.kernel.errors import Issue, Kind, Problem
+from salus.records.store.store import Version
+
+_METHODS = {"GET", "POST", "PUT", "DELETE"}
+_TYPES = frozenset(resource_types())
+_ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request of a Bundle.
+
+    Attributes:
+        index: position in the Bundle.
+        id: from the address; assigned by a transaction for new records.
+        query: the search part of a conditional address or of a GET.
+        tail: what follows the id in the address of a GET (`_history`, `_history/3`).
+    """
+
+    index: int
+    method: str
+    type: str
+    id: str
+    query: str
+    tail: str
+    full_url: str
+    resource: dict[str, Any] | None
+    if_match: int | None
+    if_none_exist: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One entry of the response: `response.*` and the resource as JSON, if it is to be shown."""
+
+    status: str
+    location: str = ""
+    etag: str = ""
+    updated: int = 0
+    body: bytes = b""
+    outcome: dict[str, Any] | None = None
+
+    def response(self) -> dict[str, Any]:
+        """The entry without its resource."""
+        response: dict[str, Any] = {"status": self.status}
+        if self.location:
+            response["location"] = self.location
+        if self.etag:
+            response["etag"] = self.etag
+        if self.updated:
+            response["lastModified"] = instant(self.updated)
+        if self.outcome is not None:
+            response["outcome"] = self.outcome
+        return {"response": response}
+
+
+def entries_of(bundle: dict[str, Any], limit: int) -> list[Entry]:
+    """Read the requests of a decoded transaction or batch Bundle.
+
+    Args:
+        limit: the largest number of entries that is taken.
+
+    Raises:
+        Problem: INCORRECT with the place of the entry that cannot be read; TOO_LARGE above the limit.
+    """
+    raw = bundle.get("entry", [])
+    if not isinstance(raw, list):
+        raise _unreadable("Bundle.entry", "entry must be an array")
+    if len(raw) > limit:
+        raise Problem(Kind.TOO_LARGE, f"A Bundle may have {limit} entries.")
+    return [_entry(index, item) for index, item in enumerate(raw)]
+
+
+def _entry(index: int, item: Any) -> Entry:
+    place = f"Bundle.entry[{index}]"
+    if not isinstance(item, dict):
+        raise _unreadable(place, "an entry must be an object")
+    request = item.get("request")
+    if not isinstance(request, dict):
+        raise _unreadable(f"{place}.request", "an entry needs a request")
+    method, url = request.get("method"), request.get("url")
+    if method not in _METHODS:
+        raise _unreadable(f"{place}.request.method", "the method must be GET, POST, PUT or DELETE")
+    if not isinstance(url, str):
+        raise _unreadable(f"{place}.request.url", "the request needs an address")
+    type_, id_, tail, query = _split(url, place)
+    resource = item.get("resource")
+    if resource is not None and not isinstance(resource, dict):
+        raise _unreadable(f"{place}.resource", "a resource must be an object")
+    if method == "POST" and id_:
+        raise _unreadable(f"{place}.request.url", "POST goes to a type, without an id")
+    if method in {"PUT", "DELETE"} and not (id_ or query):
+        raise _unreadable(f"{place}.request.url", f"{method} needs an id or a condition")
+    return Entry(
+        index=index,
+        method=method,
+        type=type_,
+        id=id_,
+        query=query,
+        tail=tail,
+        full_url=_text(item, "fullUrl", place),
+        resource=resource,
+        if_match=_version(_text(request, "ifMatch", f"{place}.request"), place),
+        if_none_exist=_text(request, "ifNoneExist", f"{place}.request").lstrip("?"),
+    )
+
+
+def _split(url: str, place: str) -> tuple[str, str, str, str]:
+    path, _, query = url.lstrip("/").partition("?")
+    parts = path.split("/")
+    if parts[0] not in _TYPES:
+        raise _unreadable(f"{place}.request.url", "the address must start with a resource type")
+    return parts[0], parts[1] if len(parts) > 1 else "", "/".join(parts[2:]), query
+
+
+def _text(item: dict[str, Any], name: str, place: str) -> str:
+    value = item.get(name, "")
+    if not isinstance(value, str):
+        raise _unreadable(f"{place}.{name}", f"{name} must be text")
+    return value
+
+
+def _version(etag: str, place: str) -> int | None:
+    if not etag:
+        return None
+    return parse_etag(etag, f"{place}.request.ifMatch")
+
+
+def parse_etag(etag: str, place: str) -> int:
+    """Read the version out of `W/"3"` (https://hl7.org/fhir/R4/http.html#concurrency)."""
+    match = _ETAG.fullmatch(etag.strip())
+    if match is None:
+        raise _unreadable(place, 'a version is named as W/"3"')
+    return int(match[1])
+
+
+def _unreadable(place: str, text: str) -> Problem:
+    words = f"The Bundle cannot be read: {text}." if place.startswith("Bundle") else f"{text[0].upper()}{text[1:]}."
+    return Problem(Kind.INCORRECT, words, issues=(Issue("value", words, place),))
+
+
+@contextmanager
+def placed(entry: Entry) -> Iterator[None]:
+    """Tell problems of one entry with their place in the Bundle."""
+    try:
+        yield
+    except Problem as problem:
+        prefix = f"Bundle.entry[{entry.index}]"
+        issues = problem.issues or (Issue("processing", problem.public),)
+        raise Problem(
+            problem.kind,
+            problem.public,
+            problem.detail,
+            issues=tuple(Issue(i.code, i.text, _join(prefix, i.place)) for i in issues),
+            retry_after=problem.retry_after,
+        ) from None
+
+
+def _join(prefix: str, place: str) -> str:
+    if not place:
+        return prefix
+    if place.startswith("Bundle.entry["):
+        return place
+    if place[0].isupper():  # `Patient.name[0]` becomes `Bundle.entry[3].resource.name[0]`
+        _, dot, rest = place.partition(".")
+        return f"{prefix}.resource{dot}{rest}"
+    return f"{prefix}.{place}"
+
+
+def answer_made(version: Version, new: bool) -> Answer:
+    """The record was made or replaced."""
+    return Answer(
+        "201 Created" if new else "200 OK",
+        f"{version.type}/{version.id}/_history/{version.version}",
+        f'W/"{version.version}"',
+        version.updated,
+    )
+
+
+def answer_found(version: Version) -> Answer:
+    """A conditional create found the record there."""
+    return answer_made(version, new=False)
+
+
+def results(entries: Sequence[Answer]) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Answers in the form that `salus.fhir.bundle.responses` writes."""
+    for answer in entries:
+        yield answer.response(), answer.body

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FHIR update, create with the client's id, and conditional update.  https://hl7.org/fhir/R4/http.html#update"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from salus.access.permissions import Permission
+from salus.audit.event import EventType
+from salus.fhir.validate import check
+from salus.kernel.errors import Issue, Kind, Problem
+from salus.kernel.ids import uuid7
+from salus.records.context import Context, audited
+from salus.records.draft import Prepared, prepare, unit_of
+from salus.records.finding import match_one
+from salus.records.persevere import persevering
+from salus.records.store.store import Version
+from salus.records.store.write import Guard
+from salus.records.wording import attempted, stale, wrong_id
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # https://hl7.org/fhir/R4/datatypes.html#id
+
+
+def stage(
+    ctx: Context, type_: str, id_: str, resource: dict[str, Any], if_match: int | None = None
+) -> tuple[Prepared, bool]:
+    """Decide, validate and seal the next version of a record, or its first under the client's id.
+
+    The actor must be allowed to update what is there now as well as what it becomes; a record that they may not see
+    reads as absent, and its id cannot be taken.
+
+    Returns:
+        The staged version, and whether it makes the record.
+    """
+    if not _ID.fullmatch(id_):
+        text = "An id has 1 to 64 letters, digits, hyphens and dots."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("value", text, f"{type_}.id"),))
+    permit = ctx.decide(Permission.RECORD_UPDATE, type_)
+    if permit.masked:
+        raise Problem(Kind.FORBIDDEN, f"You see only a part of {type_} records and may not replace one.", "masked")
+    check(resource, type_)
+    if resource.get("id") != id_:
+        raise wrong_id(f"{type_}.id")
+    row = ctx.store.newest(permit, id_)
+    if row is None:
+        if if_match is not None:
+            raise stale()
+        if ctx.store.taken(permit, id_):
+            raise Problem(Kind.FORBIDDEN, "You may not use this id.", "the id belongs to a hidden record")
+        permit = ctx.decide(Permission.RECORD_CREATE, type_)
+        return prepare(ctx, permit, resource, id_=id_, version=1, base=0, method="PUT"), True
+    if if_match is not None and if_match != row.version:
+        raise stale()
+    prepared = prepare(ctx, permit, resource, id_=id_, version=row.version + 1, base=row.version, method="PUT")
+    return prepared, bool(row.deleted)
+
+
+@audited(EventType.RECORD_UPDATE)
+@persevering
+async def update(
+    ctx: Context, type_: str, id_: str, resource: dict[str, Any], if_match: int | None = None
+) -> tuple[Version, bool]:
+    """Replace a record, or make it under the client's id.
+
+    Args:
+        resource: as decoded; must carry `id_`.
+        if_match: the version that the client read last; None to replace whatever is there.
+
+    Returns:
+        The version, and whether the record was made (or made again after a deletion) by this call.
+
+    Raises:
+        Problem: FORBIDDEN, INVALID; INCORRECT when the ids differ; PRECONDITION when `if_match` is not the newest.
+    """
+    ctx.entities = attempted(type_, id_, "U")
+    prepared, made = stage(ctx, type_, id_, resource, if_match)
+    return await _keep(ctx, prepared, made)
+
+
+@audited(EventType.RECORD_UPDATE)
+@persevering
+async def conditional_update(
+    ctx: Context, type_: str, query: str, resource: dict[str, Any], if_match: int | None = None
+) -> tuple[Version, bool]:
+    """Replace the one record that matches a search, or make it when none does.
+
+    https://hl7.org/fhir/R4/http.html#cond-update
+
+    Raises:
+        Problem: as `update`; PRECONDITION when several match; INCORRECT when the body names another record's id.
+    """
+    found, guard = match_one(ctx, type_, query, "http.url")
+    if found is None:
+        id_ = resource.get("id") or uuid7()
+        prepared, made = stage(ctx, type_, id_, {**resource, "id": id_}, if_match)
+        return await _keep(ctx, prepared, made, query, [guard])
+    id_ = found.version.id
+    ctx.entities = attempted(type_, id_, "U")
+    if resource.get("id", id_) != id_:
+        raise wrong_id(f"{type_}.id")
+    prepared, made = stage(ctx, type_, id_, {**resource, "id": id_}, if_match)
+    return await _keep(ctx, prepared, made, query)
+
+
+async def _keep(
+    ctx: Context, prepared: Prepared, made: bool, query: str = "", guards: list[Guard] | None = None
+) -> tuple[Version, bool]:
+    event = ctx.event(EventType.RECORD_UPDATE, reason=prepared.reason, entities=prepared.entities, query=query)
+    await ctx.commit(unit_of([prepared], guards), event)
+    return prepared.version, made

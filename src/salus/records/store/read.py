@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every way to get rows out of the embedded store. Each takes a `Permit`; there is no other door.
+
+One record: the row is fetched, then the permit judges its facts. Many: the permit's filter is part of the same SQL, so
+that what the actor may not see is never a candidate, is never counted and never moves a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from salus.access.facts import Facts
+from salus.access.permit import Permit
+from salus.fhir import json
+from salus.kernel.db import Connection
+from salus.records.store.schema import COLUMNS, Row
+
+_NEWEST = f"select {COLUMNS} from record r where r.tenant=? and r.rid=? order by r.version desc limit 1"
+_VERSION = f"select {COLUMNS} from record r where r.tenant=? and r.rid=? and r.version=?"
+_TAKEN = "select 1 from record r where r.tenant=? and r.rid=? limit 1"
+_BATCH = 64
+_END = 1 << 62
+
+Span = tuple[int | None, int | None]
+OPEN_SPAN: Span = (None, None)
+
+
+def _row(found: Any) -> Row:
+    return Row(*found)  # the table is strict: its columns have these types
+
+
+def facts_of(row: Row) -> Facts:
+    """What access judges a row by."""
+    return Facts(row.owners, row.author, row.labels, row.sensitivity, row.rank)
+
+
+def _number(found: Any) -> int:
+    return int(found[0] or 0) if found else 0
+
+
+class Reader:
+    """Queries over one connection; used on one thread."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+
+    def newest(self, permit: Permit, rid: bytes) -> Row | None:
+        """The newest version of a record, a deletion included; None when there is none or it is hidden."""
+        found = self._db.execute(_NEWEST, (permit.actor.tenant, rid)).fetchone()
+        return self._if_visible(permit, found)
+
+    def version(self, permit: Permit, rid: bytes, version: int) -> Row | None:
+        """One version; None when there is none, or it or the newest version is hidden from the actor."""
+        if self.newest(permit, rid) is None:
+            return None
+        found = self._db.execute(_VERSION, (permit.actor.tenant, rid, version)).fetchone()
+        return self._if_visible(permit, found)
+
+    def _if_visible(self, permit: Permit, found: Any) -> Row | None:
+        if found is None:
+            return None
+        row = _row(found)
+        if row.type != permit.type or not permit.allows(facts_of(row)):
+            return None
+        return row
+
+    def taken(self, tenant: str, rid: bytes) -> bool:
+        """Whether any version lies under this surrogate."""
+        return self._db.execute(_TAKEN, (tenant, rid)).fetchone() is not None
+
+    def candidates(
+        self,
+        permit: Permit,
+        expression: str,
+        *,
+        before: int | None = None,
+        updated: Span = OPEN_SPAN,
+        batch: int = _BATCH,
+    ) -> Iterator[Row]:
+        """Current records of the permit's type that the actor may see, newest first.
+
+        Args:
+            expression: full-text expression over tokens; empty: all records of the type.
+            before: only rows with a smaller `seq` (the cursor of paging).
+            updated: [from, to) in milliseconds of `_lastUpdated`, either end may be open.
+            batch: rows fetched at a time; a little more than the caller expects to use.
+        """
+        where, values = self._conditions(permit, updated)
+        if expression:
+            sql = f"select {COLUMNS} from blind_token t join record r on r.seq = t.rowid where t.blind_token match ?"
+            values = [expression, *values]
+            order = "t.rowid"
+        else:
+            sql = f"select {COLUMNS} from record r where true"
+            order = "r.seq"
+        cursor = before if before is not None else _END
+        sql_page = f"{sql} {where} and {order} < ? order by {order} desc limit {batch}"
+        # Batches of a fixed size: no read transaction stays open while the caller opens records.
+        while True:
+            rows: list[Any] = self._db.execute(sql_page, [*values, cursor]).fetchall()
+            for found in rows:
+                yield _row(found)
+            if len(rows) < batch:
+                return
+            cursor = rows[-1][0]
+
+    def with_terms(self, seqs: list[int], expression: str) -> set[int]:
+        """Those of these rows that the expression over tokens admits."""
+        found = self._db.execute(
+            "select rowid from blind_token where blind_token match ? and rowid in (select value from json_each(?))",
+            (expression, json.encode(seqs).decode()),
+        )
+        return {row[0] for row in found}
+
+    def count(self, permit: Permit, expression: str, *, updated: Span = OPEN_SPAN) -> int:
+        """How many records `candidates` would give."""
+        where, values = self._conditions(permit, updated)
+        if expression:
+            sql = "select count(*) from blind_token t join record r on r.seq = t.rowid where t.blind_token match ?"
+            values = [expression, *values]
+        else:
+            sql = "select count(*) from record r where true"
+        return _number(self._db.execute(f"{sql} {where}", values).fetchone())
+
+    def _conditions(self, permit: Permit, updated: Span) -> tuple[str, list[object]]:
+        visible, bound = permit.sql()
+        where = f"and r.tenant=? and r.type=? and r.current=1 and r.deleted=0 and {visible}"
+        values: list[object] = [permit.actor.tenant, permit.type, *bound]
+        low, high = updated
+        if low is not None:
+            where += " and r.updated >= ?"
+            values.append(low)
+        if high is not None:
+            where += " and r.updated < ?"
+            values.append(high)
+        return where, values
+
+    def history(
+        self, permit: Permit, *, rid: bytes | None = None, before: int | None = None, since: int | None = None
+    ) -> Iterator[Row]:
+        """Versions, newest first: of one record, or of the permit's type.
+
+        Args:
+            rid: the record; None for all records of the type.
+            before: only rows with a smaller `seq`.
+            since: only versions written at or after this moment, in milliseconds (`_since`).
+        """
+        visible, bound = permit.sql()
+        sql = f"select {COLUMNS} from record r where r.tenant=? and r.type=? and {visible} and r.seq < ?"
+        values: list[object] = [permit.actor.tenant, permit.type, *bound]
+        tail: list[object] = []
+        if rid is not None:
+            sql += " and r.rid=?"
+            tail.append(rid)
+        if since is not None:
+            sql += " and r.updated >= ?"
+            tail.append(since)
+        sql += f" order by r.seq desc limit {_BATCH}"
+        cursor = before if before is not None else _END
+        while True:
+            rows: list[Any] = self._db.execute(sql, [*values, cursor, *tail]).fetchall()
+            for found in rows:
+                row = _row(found)
+                # A version of the time before a record moved out of sight stays out of sight as well.
+                if row.current or self.newest(permit, row.rid) is not None:
+                    yield row
+            if len(rows) < _BATCH:
+                return
+            cursor = rows[-1][0]
+
+    def last_seq(self) -> int:
+        """The newest row there is; what a conditional request relies on."""
+        return _number(self._db.execute("select max(seq) from record").fetchone())
+
+    def progress(self, tenant: str, source: bytes) -> int:
+        """How far an import of this source came; 0 when it never began."""
+        found = self._db.execute(
+            "select position from import_progress where tenant=? and source=?", (tenant, source)
+        ).fetchone()
+        return _number(found)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of the embedded store, and the shape of one row.
+
+`record` holds every version of every record and only grows: a new version is a new row with the next `seq`, the former
+one stops being current. `seq` is the order of writes, the cursor of paging and the rowid of the index. Nothing in a row
+names anybody: `rid` and the facts are keyed surrogates, the body is sealed, ids live inside it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+ROOM = "records"
+
+MIGRATIONS = (
+    """
+    create table record(
+      seq integer primary key,       -- order of writes in this file
+      tenant text not null,
+      rid blob not null,             -- surrogate of Type/id, 16 bytes
+      type text not null,
+      version integer not null,
+      current integer not null,      -- 1 on the newest version only
+      deleted integer not null,
+      method text not null,          -- POST, PUT or DELETE, for history bundles
+      updated integer not null,      -- milliseconds since the epoch
+      owners blob not null,          -- facts: see salus.access.facts
+      author blob not null,
+      labels blob not null,
+      sensitivity blob not null,
+      rank integer not null,
+      body blob not null             -- sealed under the key of the owner or of the type
+    ) strict;
+    create unique index record_version on record(tenant, rid, version);
+    create index record_type on record(tenant, type, seq);
+    create virtual table blind_token using fts5(
+      terms, content='', contentless_delete=1, detail='none', tokenize='ascii');
+    create table import_progress(
+      tenant text not null, source blob not null, position integer not null, primary key(tenant, source)
+    ) strict, without rowid;
+    """,
+)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One version of one record as it lies in the store; the body is still sealed."""
+
+    seq: int
+    rid: bytes
+    type: str
+    version: int
+    current: int
+    deleted: int
+    method: str
+    updated: int
+    owners: bytes
+    author: bytes
+    labels: bytes
+    sensitivity: bytes
+    rank: int
+    body: bytes
+
+
+COLUMNS = ", ".join(f"r.{name}" for name in Row.__struct_fields__)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded store as the interactions see it: find, open, seal.
+
+Needs a `Permit` to find anything, opens only what a permit found, and applies the permit's element mask while opening.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from salus.access.facts import SURROGATE, Facts
+from salus.access.permit import Permit
+from salus.audit.event import Action, Entity
+from salus.crypto.keyring import Keyring, TenantKeys
+from salus.fhir import json
+from salus.kernel.db import Connection
+from salus.records.store import codec
+from salus.records.store.read import Reader, facts_of
+from salus.records.store.schema import Row
+from salus.records.store.write import Change
+
+SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One version of a record, opened.
+
+    Attributes:
+        body: the resource as compact JSON, masked as the permit demands; empty for a deletion.
+    """
+
+    type: str
+    id: str
+    version: int
+    updated: int
+    deleted: bool
+    method: str
+    body: bytes
+
+
+class Store:
+    """One process' view of the embedded store."""
+
+    def __init__(self, db: Connection, keyring: Keyring) -> None:
+        self.reader = Reader(db)
+        self._keyring = keyring
+
+    def keys(self, tenant: str) -> TenantKeys:
+        """The keys of a tenant, for surrogates, tokens and sealing."""
+        return self._keyring.tenant(tenant)
+
+    def has_tenant(self, tenant: str) -> bool:
+        """Whether there is such a tenant."""
+        return tenant in self._keyring.tenants()
+
+    def rid(self, tenant: str, type_: str, id_: str) -> bytes:
+        """The surrogate under which a record lies: ids never stand in a row."""
+        return self.keys(tenant).surrogate("record", f"{type_}/{id_}")
+
+    # ── find ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def newest(self, permit: Permit, id_: str) -> Row | None:
+        """The newest version of `permit.type`/`id_` (a deletion included), or None when absent or hidden."""
+        return self.reader.newest(permit, self.rid(permit.actor.tenant, permit.type, id_))
+
+    def version(self, permit: Permit, id_: str, version: int) -> Row | None:
+        """One version, or None when absent or hidden."""
+        return self.reader.version(permit, self.rid(permit.actor.tenant, permit.type, id_), version)
+
+    def history(self, permit: Permit, id_: str | None, *, before: int | None, since: int | None) -> Iterator[Row]:
+        """Versions of one record, or of the type when `id_` is None; newest first."""
+        rid = None if id_ is None else self.rid(permit.actor.tenant, permit.type, id_)
+        return self.reader.history(permit, rid=rid, before=before, since=since)
+
+    def taken(self, permit: Permit, id_: str) -> bool:
+        """Whether an id is in use, by a record that the actor may see or not; for whoever wants to make it theirs."""
+        return self.reader.taken(permit.actor.tenant, self.rid(permit.actor.tenant, permit.type, id_))
+
+    # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def open(self, permit: Permit, row: Row) -> Version:
+        """Open a row that this permit found, masked as the permit demands.
+
+        Raises:
+            Problem: FAULT when the row was tampered with, GONE when its patient was erased.
+        """
+        return self._version(permit, row, self._plain(permit.actor.tenant, row))
+
+    def open_with_content(self, permit: Permit, row: Row) -> tuple[Version, dict[str, Any]]:
+        """Open a row and decode it, without the mask, so that a search can judge it; raises as `open`."""
+        plain = self._plain(permit.actor.tenant, row)
+        return self._version(permit, row, plain), json.decode(plain)
+
+    def _version(self, permit: Permit, row: Row, plain: bytes) -> Version:
+        id_ = _id_of(plain, row.type)
+        if row.deleted:
+            plain = b""
+        elif permit.masked:
+            hidden = permit.mask(facts_of(row))
+            if hidden:
+                plain = json.encode(_masked(json.decode(plain), hidden))
+        return Version(row.type, id_, row.version, row.updated, bool(row.deleted), row.method, plain)
+
+    def _plain(self, tenant: str, row: Row) -> bytes:
+        keys = self.keys(tenant)
+        key = keys.record_key(_key_owner(row.owners), row.type)
+        facts = (row.owners, row.author, row.labels, row.sensitivity, row.rank)
+        return codec.open_body(key, row.body, codec.context(tenant, row.rid, row.type, row.version, row.deleted, facts))
+
+    # ── seal ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def seal(
+        self,
+        tenant: str,
+        *,
+        resource: Mapping[str, Any],
+        facts: Facts,
+        terms: str,
+        version: int,
+        base: int | None,
+        method: str,
+        updated: int,
+        deleted: bool = False,
+    ) -> tuple[Change, bytes]:
+        """Make the row of a new version.
+
+        Args:
+            resource: complete, with id and meta; for a deletion only resourceType and id.
+            facts: what access will judge the row by.
+            terms: blind tokens, separated by spaces.
+            base: the version it follows, see `Change`.
+
+        Returns:
+            The change for the unit, and the resource as JSON bytes for the answer.
+        """
+        keys = self.keys(tenant)
+        type_ = resource["resourceType"]
+        rid = keys.surrogate("record", f"{type_}/{resource['id']}")
+        plain = json.encode(resource)
+        key = keys.record_key(_key_owner(facts.owners), type_, create=True)
+        flag = int(deleted)
+        stamp = (facts.owners, facts.author, facts.labels, facts.sensitivity, facts.rank)
+        body = codec.seal_body(key, plain, codec.context(tenant, rid, type_, version, flag, stamp))
+        change = Change(tenant, rid, type_, version, base, flag, method, updated, *stamp, body, terms)
+        return change, plain
+
+
+def entities(owners: bytes, type_: str, id_: str, version: int, action: Action) -> tuple[Entity, ...]:
+    """What the audit log says about a touched record: one entity for each patient concerned, or one without."""
+    if len(owners) <= SURROGATE:
+        return (Entity(owners, type_, id_, version, action),)
+    return tuple(
+        Entity(owners[at : at + SURROGATE], type_, id_, version, action) for at in range(0, len(owners), SURROGATE)
+    )
+
+
+def _key_owner(owners: bytes) -> bytes | None:
+    """The patient under whose key a record lies: exactly one owner, else none (the type's key is used)."""
+    return owners if len(owners) == SURROGATE else None
+
+
+def _id_of(plain: bytes, type_: str) -> str:
+    start = len(type_) + 25  # {"resourceType":"<type>","id":"   as `Version` bodies are always written
+    return plain[start : plain.index(b'"', start)].decode()
+
+
+def _masked(resource: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+    """Drop elements, the narrative with them, and say so (https://hl7.org/fhir/R4/resource.html#simple-tags)."""
+    kept = {
+        name: value
+        for name, value in resource.items()
+        if name.lstrip("_") not in hidden and name not in {"text", "contained"}
+    }
+    meta = dict(kept.get("meta", {}))
+    meta["tag"] = [*meta.get("tag", ()), SUBSETTED]
+    kept["meta"] = meta
+    return kept

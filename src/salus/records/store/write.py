@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The records part of a group commit: rows in, former versions retired, the index kept in step.
+
+Writers prepare their rows without a lock (validate, seal, hash), against the version that they read. Under the lock
+only this is checked: is that still the newest version, and has nothing new matched a conditional request meanwhile?
+If not, the unit is turned away with CONFLICT and the interaction starts over from a fresh read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from salus.kernel.db import Connection
+from salus.kernel.errors import Kind, Problem
+from salus.records.store.schema import ROOM
+
+_CHUNKS = (64, 8, 1)  # rows per statement: binding many at once takes the interpreter lock once
+_ROW_MARKS = "(?,?,?,?,?,1,?,?,?,?,?,?,?,?,?)"  # the 1: new versions are current
+_TERM_MARKS = "(?,?)"
+_CURRENT = "select seq, version from record where tenant=? and rid=? order by version desc limit 1"
+_MERGE_PAGES = 200
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One new version, ready to be written.
+
+    `base` is the version it follows: 0 for a record that must not exist yet, None for a server-assigned id, which
+    cannot exist. `terms` are the blind tokens, separated by spaces; empty for a deletion.
+    """
+
+    tenant: str
+    rid: bytes
+    type: str
+    version: int
+    base: int | None
+    deleted: int
+    method: str
+    updated: int
+    owners: bytes
+    author: bytes
+    labels: bytes
+    sensitivity: bytes
+    rank: int
+    body: bytes
+    terms: str
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """A conditional request saw no match (or one) when the newest row was `since`; nothing newer may match now."""
+
+    tenant: str
+    type: str
+    expression: str  # full-text expression over tokens; empty: any record of the type
+    since: int
+
+
+@dataclass(slots=True)
+class RecordsPart:
+    """What one unit writes here.
+
+    Attributes:
+        changes: new versions, in order.
+        guards: what conditional requests rely on.
+        progress: (tenant, source digest, position) of an import, kept in the same commit as what it brought.
+    """
+
+    changes: list[Change] = field(default_factory=list)
+    guards: list[Guard] = field(default_factory=list)
+    progress: tuple[str, bytes, int] | None = None
+
+
+class RecordsWriter:
+    """The participant `records` of `salus.kernel.commit`."""
+
+    name = ROOM
+
+    def __init__(self) -> None:
+        self._touched: set[bytes] = set()  # records that this group already changes
+        self._types: set[tuple[str, str]] = set()  # types that this group already adds to
+        self._retired: list[int] = []
+
+    def begin(self, db: Connection) -> None:
+        """Start a group."""
+        self._touched.clear()
+        self._types.clear()
+        self._retired.clear()
+
+    def check(self, db: Connection, part: RecordsPart) -> None:
+        """Turn the unit away (CONFLICT) when the world moved since it was prepared."""
+        retired: list[int] = []
+        mine: set[bytes] = set()
+        for change in part.changes:
+            if change.base is None:
+                continue
+            if change.rid in self._touched or change.rid in mine:
+                raise _raced()
+            row = db.execute(_CURRENT, (change.tenant, change.rid)).fetchone()
+            if (row[1] if row else 0) != change.base:
+                raise _raced()
+            mine.add(change.rid)
+            if row:
+                retired.append(row[0])
+        for guard in part.guards:
+            if self._matched_since(db, guard):
+                raise _raced()
+        self._touched |= mine
+        self._types.update((change.tenant, change.type) for change in part.changes)
+        self._retired += retired
+
+    def _matched_since(self, db: Connection, guard: Guard) -> bool:
+        if (guard.tenant, guard.type) in self._types:  # not visible to the queries below before `apply`
+            return True
+        if guard.expression:
+            found = db.execute(
+                "select 1 from blind_token where blind_token match ? and rowid > ? limit 1",
+                (guard.expression, guard.since),
+            ).fetchone()
+        else:
+            found = db.execute(
+                "select 1 from record where tenant=? and type=? and seq > ? and current=1 limit 1",
+                (guard.tenant, guard.type, guard.since),
+            ).fetchone()
+        return found is not None
+
+    def apply(self, db: Connection, parts: Sequence[RecordsPart]) -> None:
+        """Write all rows of the group with few statements."""
+        changes = [change for part in parts for change in part.changes]
+        if changes:
+            for seq in self._retired:
+                db.execute("update record set current=0 where seq=?", (seq,))
+                db.execute("delete from blind_token where rowid=?", (seq,))
+            first = db.execute("select coalesce(max(seq), 0) + 1 from record").get
+            _insert_many(db, "record", _ROW_MARKS, [_row(first + i, change) for i, change in enumerate(changes)])
+            _insert_many(
+                db,
+                "blind_token(rowid, terms)",
+                _TERM_MARKS,
+                [(first + i, change.terms) for i, change in enumerate(changes) if change.terms],
+            )
+        for part in parts:
+            if part.progress is not None:
+                db.execute("insert or replace into import_progress values(?,?,?)", part.progress)
+
+    def committed(self) -> None:
+        """Nothing is cached between groups."""
+
+    def rolled_back(self) -> None:
+        """Nothing is cached between groups."""
+
+    def idle(self, db: Connection) -> bool:
+        """Merge a few index segments: each segment costs every later search a little."""
+        before = db.total_changes()
+        db.execute("insert into blind_token(blind_token, rank) values('merge', ?)", (_MERGE_PAGES,))
+        return db.total_changes() - before >= 2  # FTS5 documents this as the sign that it did something
+
+
+def _raced() -> Problem:
+    return Problem(Kind.CONFLICT, "Someone else changed this record at the same time.", "raced")
+
+
+def _row(seq: int, change: Change) -> tuple[object, ...]:
+    return (
+        seq,
+        change.tenant,
+        change.rid,
+        change.type,
+        change.version,
+        change.deleted,
+        change.method,
+        change.updated,
+        change.owners,
+        change.author,
+        change.labels,
+        change.sensitivity,
+        change.rank,
+        change.body,
+    )
+
+
+def _insert_many(db: Connection, into: str, marks: str, rows: list[tuple[object, ...]]) -> None:
+    at = 0
+    for chunk in _CHUNKS:
+        statement = f"insert into {into} values " + ",".join([marks] * chunk)
+        while len(rows) - at >= chunk:
+            db.execute(statement, [value for row in rows[at : at + chunk] for value in row])
+            at += chunk

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Validation: each rule refuses what it should, at the right place, in words that help and repeat nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from salus.fhir.json import decode, encode
+from salus.fhir.validate import check
+from salus.kernel.errors import Issue, Kind, Problem
+
+XHTML = 'xmlns=\\"http://www.w3.org/1999/xhtml\\"'
+
+
+def patient(members: str = "") -> dict[str, Any]:
+    return decode(f'{{"resourceType":"Patient"{"," if members else ""}{members}}}'.encode())
+
+
+def observation(members: str = "") -> dict[str, Any]:
+    text = f'"status":"final","code":{{"text":"x"}}{"," if members else ""}{members}'
+    return decode(f'{{"resourceType":"Observation",{text}}}'.encode())
+
+
+def issues(resource: dict[str, Any]) -> list[Issue]:
+    with pytest.raises(Problem) as caught:
+        check(resource)
+    assert caught.value.kind is Kind.INVALID
+    assert caught.value.issues
+    return list(caught.value.issues)
+
+
+def only(resource: dict[str, Any], code: str, place: str) -> str:
+    found = issues(resource)
+    assert [(issue.code, issue.place) for issue in found] == [(code, place)]
+    return found[0].text
+
+
+CHOICE = '"valueString":"a","_valueInteger":{"extension":[{"url":"http://x.org","valueCode":"y"}]}'
+BROKEN = [
+    ('"contact":[{"name":{"text":"x"},"gender":"f"}]', "code-invalid", "Patient.contact[0].gender"),
+    ('"gendre":"female"', "structure", "Patient.gendre"),
+    ('"name":{"family":"x"}', "structure", "Patient.name"),
+    ('"name":[]', "structure", "Patient.name"),
+    ('"name":[{}]', "structure", "Patient.name[0]"),
+    ('"name":[{"id":"a"}]', "invariant", "Patient.name[0]"),
+    ('"name":[{"family":""}]', "value", "Patient.name[0].family"),
+    ('"name":[{"family":"a\\u0007"}]', "value", "Patient.name[0].family"),
+    ('"name":[{"given":["a",null]}]', "structure", "Patient.name[0].given[1]"),
+    ('"name":[{"_given":[null]}]', "structure", "Patient.name[0].given[0]"),
+    ('"name":[{"given":["a",""]}]', "value", "Patient.name[0].given[1]"),
+    ('"active":"true"', "structure", "Patient.active"),
+    ('"active":null', "structure", "Patient.active"),
+    ('"birthDate":["2000"]', "structure", "Patient.birthDate"),
+    ('"birthDate":"2023-02-29"', "value", "Patient.birthDate"),
+    ('"_birthDate":{}', "structure", "Patient.birthDate"),
+    ('"id":"a b"', "value", "Patient.id"),
+    ('"multipleBirthInteger":2147483648', "value", "Patient.multipleBirth.ofType(integer)"),
+    ('"multipleBirthInteger":1.0', "value", "Patient.multipleBirth.ofType(integer)"),
+    ('"communication":[{"preferred":true}]', "required", "Patient.communication[0].language"),
+    ('"extension":[{"url":"http://x.org"}]', "invariant", "Patient.extension[0]"),
+    ('"extension":[{"valueCode":"x"}]', "required", "Patient.extension[0].url"),
+    ('"identifier":[{"system":"mrn","value":"1"}]', "value", "Patient.identifier[0].system"),
+    ('"telecom":[{"value":"1"}]', "invariant", "Patient.telecom[0]"),
+    ('"photo":[{"contentType":"image/png","data":"a.b="}]', "value", "Patient.photo[0].data"),
+    ('"generalPractitioner":[{"reference":"Patient/1"}]', "value", "Patient.generalPractitioner[0].reference"),
+    ('"managingOrganization":{"reference":"#o"}', "invariant", "Patient.managingOrganization.reference"),
+    ('"managingOrganization":{"reference":"Organization?name=x"}', "value", "Patient.managingOrganization.reference"),
+    ('"contained":[{"resourceType":"Organization","id":"o","name":"x"}]', "invariant", "Patient.contained[0]"),
+    ('"identifier":[{"period":{"start":"2020-02","end":"2020-01"}}]', "invariant", "Patient.identifier[0].period"),
+]
+
+
+@pytest.mark.parametrize(("members", "code", "place"), BROKEN)
+def test_each_fault_of_a_patient_has_its_code_and_place(members: str, code: str, place: str) -> None:
+    only(patient(members), code, place)
+
+
+@pytest.mark.parametrize(
+    ("members", "code", "place"),
+    [
+        ('"valueString":"a","valueInteger":1', "structure", "Observation.value"),
+        (CHOICE, "structure", "Observation.value"),
+        ('"valueString":"a","dataAbsentReason":{"text":"x"}', "invariant", "Observation"),
+        ('"valueQuantity":{"value":1,"code":"g"}', "invariant", "Observation.value.ofType(Quantity)"),
+        ('"valueQuantity":{"value":1e-400}', "value", "Observation.value.ofType(Quantity).value"),
+        ('"valueQuantity":{"value":1e1000000}', "value", "Observation.value.ofType(Quantity).value"),
+        ('"valueQuantity":{"value":"1"}', "structure", "Observation.value.ofType(Quantity).value"),
+        ('"effectiveDateTime":"2020-01-01T10:00Z"', "value", "Observation.effective.ofType(dateTime)"),
+        ('"effectiveDateTime":"2020-01-01T10:00:00"', "value", "Observation.effective.ofType(dateTime)"),
+        ('"referenceRange":[{"age":{"low":{"value":1}}}]', "invariant", "Observation.referenceRange[0]"),
+    ],
+)
+def test_each_fault_of_an_observation_has_its_code_and_place(members: str, code: str, place: str) -> None:
+    only(observation(members), code, place)
+
+
+GOOD = [
+    "",
+    '"birthDate":"2024-02-29"',
+    '"_birthDate":{"extension":[{"url":"http://x.org","valueCode":"unknown"}]}',
+    '"name":[{"given":["a",null],"_given":[null,{"extension":[{"url":"http://x.org","valueCode":"y"}]}]}]',
+    '"deceasedBoolean":false,"_deceasedBoolean":{"id":"d"}',
+    '"contained":[{"resourceType":"Organization","id":"o","name":"x"}],"managingOrganization":{"reference":"#o"}',
+    '"managingOrganization":{"reference":"https://other.example.org/fhir/Organization/1/_history/2"}',
+    '"managingOrganization":{"reference":"urn:uuid:b6d5ee57-5b52-4f1e-9b7c-0a1f8d2f9d5b"}',
+    '"identifier":[{"period":{"start":"2020-01-05","end":"2020-01"}}]',
+    '"identifier":[{"period":{"start":"2020-01-01T10:00:00+02:00","end":"2020-01-01T09:00:00Z"}}]',
+    '"photo":[{"contentType":"image/png","data":"QUJD\\nREU="}]',
+]
+
+
+@pytest.mark.parametrize("members", GOOD)
+def test_good_patients_pass(members: str) -> None:
+    check(patient(members), "Patient")
+
+
+def test_required_elements_are_named() -> None:
+    found = issues({"resourceType": "Observation"})
+    assert {issue.place for issue in found} == {"Observation.status", "Observation.code"}
+    assert {issue.code for issue in found} == {"required"}
+
+
+def test_words_name_the_codes_and_the_intended_element() -> None:
+    assert "female, male, other, unknown" in only(patient('"gender":"w"'), "code-invalid", "Patient.gender")
+    assert "did you mean `birthDate`" in only(patient('"birthdate":"2000"'), "structure", "Patient.birthdate")
+
+
+def test_required_binding_of_a_concept_asks_for_one_listed_coding() -> None:
+    condition: dict[str, Any] = {"resourceType": "Condition", "subject": {"reference": "Patient/1"}}
+    system = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+    check({**condition, "clinicalStatus": {"coding": [{"code": "x"}, {"system": system, "code": "active"}]}})
+    only({**condition, "clinicalStatus": {"text": "active"}}, "code-invalid", "Condition.clinicalStatus")
+
+
+def test_contained_resources_keep_their_rules() -> None:
+    inner = '{"resourceType":"Organization","id":"o","name":"x","meta":{"versionId":"1"},"contained":[%s]}'
+    nested = inner % '{"resourceType":"Location","id":"l"}'
+    found = issues(patient(f'"contained":[{nested}],"managingOrganization":{{"reference":"#o"}}'))
+    assert {"dom-2", "dom-4"} <= {word.strip("(),.") for issue in found for word in issue.text.split()}
+
+
+def test_resources_in_a_bundle_are_validated_in_their_own_scope() -> None:
+    entry = {"resource": patient('"managingOrganization":{"reference":"#o"}')}
+    holder = {"resource": patient(GOOD[5])}
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [holder, entry]}
+    only(bundle, "invariant", "Bundle.entry[1].resource.managingOrganization.reference")
+    entry["resource"] = {"resourceType": "Patiend"}
+    only(bundle, "structure", "Bundle.entry[1].resource")
+
+
+def test_search_as_reference_belongs_into_transactions() -> None:
+    resource = patient('"managingOrganization":{"reference":"Organization?name=x"}')
+    entry = {"resource": resource, "request": {"method": "POST", "url": "Patient"}}
+    check({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+
+
+@pytest.mark.parametrize("kind", [None, 1, "", "patient", "Resource", "DomainResource", "HumanName", ["Patient"]])
+def test_type_that_is_no_resource_is_incorrect(kind: object) -> None:
+    with pytest.raises(Problem) as caught:
+        check({"resourceType": kind})
+    assert caught.value.kind is Kind.INCORRECT
+
+
+def test_type_other_than_the_address_says_is_incorrect() -> None:
+    with pytest.raises(Problem) as caught:
+        check(patient(), "Observation")
+    assert caught.value.kind is Kind.INCORRECT
+
+
+def test_attack_patient_data_in_wrong_places_is_not_repeated() -> None:
+    resource = patient('"birthDate":"Maria Muster","Maria Muster 1970":1,"gender":"Muster","name":"Maria"')
+    with pytest.raises(Problem) as caught:
+        check(resource)
+    said = caught.value.public + caught.value.detail + repr(caught.value.issues)
+    assert "Maria" not in said
+    assert "Muster" not in said
+
+
+def test_attack_a_body_full_of_faults_gives_a_bounded_report() -> None:
+    bad = {"url": "http://x.org", "valueString": "a", "valueCode": "b", "id": "x"}
+    assert len(issues({"resourceType": "Patient", "extension": [bad] * 5000})) <= 50
+    assert len(issues({"resourceType": "Patient", "extension": [bad] * 200})) == 50
+
+
+@pytest.mark.parametrize("depth", [99, 300, 5000])
+def test_attack_nesting_built_up_by_patches(depth: int) -> None:
+    extension: dict[str, Any] = {"url": "http://x.org", "valueCode": "x"}
+    for _ in range(depth):
+        extension = {"url": "http://x.org", "extension": [extension]}
+    only({"resourceType": "Patient", "extension": [extension]}, "structure", "Patient")
+
+
+def test_nesting_that_decode_reads_is_accepted() -> None:
+    extension: dict[str, Any] = {"url": "http://x.org", "valueCode": "x"}
+    for _ in range(98):
+        extension = {"url": "http://x.org", "extension": [extension]}
+    resource = {"resourceType": "Patient", "extension": [extension]}
+    check(decode(encode(resource)))
+
+
+def test_fault_far_into_a_long_array_is_still_placed() -> None:
+    names: list[dict[str, str]] = [{"family": "x"}] * 3000
+    only({"resourceType": "Patient", "name": [*names, {"famly": "x"}]}, "structure", "Patient.name[3000].famly")
+
+
+def test_narrative_is_checked_wherever_it_stands() -> None:
+    bad = f'"text":{{"status":"generated","div":"<div {XHTML}><script>1</script></div>"}}'
+    only(patient(bad), "invariant", "Patient.text.div")
+    section = {"title": "x", "text": patient(bad)["text"]}
+    composition = {
+        "resourceType": "Composition",
+        "status": "final",
+        "type": {"text": "x"},
+        "date": "2020",
+        "author": [{"display": "x"}],
+        "title": "x",
+        "section": [section],
+    }
+    only(composition, "invariant", "Composition.section[0].text.div")
