@@ -28,8 +28,12 @@ _BACKPRESSURE = 512  # requests in one worker at a time
 
 
 def make_application(settings: Settings, stand: Stand | None = None) -> Application:
-    """Build the ASGI application of one process."""
-    house = House(settings, stand=stand)
+    """Open the house of one process and build the ASGI application over it."""
+    return build_application(House(settings, stand=stand))
+
+
+def build_application(house: House) -> Application:
+    """The ASGI application over an open house, which it closes when the server stops."""
     return Application(
         house.services,
         house.tokens,

@@ -187,6 +187,8 @@ def test_any_damage_is_answered_with_places_and_both_walks_agree(damage: list[tu
         try:
             for step in path[:-1]:
                 node = node[step]
+            if isinstance(node, dict) and isinstance(path[-1], int):
+                continue  # earlier damage made an object of this array
             if how == "drop":
                 del node[path[-1]]
             elif how == "add" and isinstance(node, dict):

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clinic import Clinic
+from tests.support.served import Served, free_port, salus
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Iterator[Clinic]:
+    """A fresh clinic."""
+    made = Clinic(tmp_path / "data")
+    yield made
+    made.close()
+    made.loop.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A real server on a fresh data folder with the account `dr` (physician) and `feed` (service)."""
+    folder, port = tmp_path / "data", free_port()
+    salus("init", "--data-dir", folder, "--port", str(port))
+    for name, role in (("dr", "physician"), ("feed", "service")):
+        salus("user", "add", name, "--service", "--role", role, "--data-dir", folder)
+    server = Served(folder, port)
+    yield server
+    server.stop()
