@@ -16,6 +16,7 @@ import httpx
 from salus.app.found import found
 from salus.app.house import House
 from salus.app.server import build_application
+from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.settings import Limits, Settings
 from salus.records.context import Context
@@ -98,8 +99,9 @@ class Clinic:
         http: a client of the ASGI application; use `as_` instead.
     """
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None, clock: Clock | None = None) -> None:
         self.loop = asyncio.new_event_loop()
+        self.clock = clock
         self.folder = folder
         made = found(folder)
         generous = limits or Limits(requests_per_second=100_000, burst=100_000)
@@ -120,7 +122,7 @@ class Clinic:
 
     def open(self) -> None:
         """Open the house (again, after `close`)."""
-        self.house = House(self.settings)
+        self.house = House(self.settings, clock=self.clock)
         transport = httpx.ASGITransport(build_application(self.house), client=("127.0.0.9", 1))
         self.http = httpx.AsyncClient(transport=transport, base_url=BASE)
         self._tokens: dict[str, str] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from salus.app.house import House
+from salus.app.memory import calm_collector
 from salus.app.safety import DEMO_MARK
 from salus.audit.event import EventType
 from salus.crypto.keyfile import write_new
@@ -67,6 +68,7 @@ async def furnish(house: House, patients: int, seed: int, on_patient: Callable[[
         seed: the same seed makes the same people.
         on_patient: called with the number of patients done.
     """
+    calm_collector()
     today = datetime.now(UTC).date()
     context = Context(house.services, house.operator(roles=("service",)), uuid7())
     await _keep(context, clinic(seed, today))

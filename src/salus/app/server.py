@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from salus.app.house import House, Stand
+from salus.app.memory import calm_collector
 from salus.app.signing import Signing
 from salus.audit.event import EventType
 from salus.audit.reader import AuditReader
@@ -74,9 +74,7 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
 async def _start(house: House) -> None:
     for tenant in house.keyring.tenants():
         await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
-    gc.collect()
-    gc.freeze()  # tables and compiled rules live for ever: do not look at them again
-    gc.set_threshold(50_000, 20, 100)
+    calm_collector()
 
 
 async def _stop(house: House) -> None:
@@ -87,4 +85,4 @@ async def _stop(house: House) -> None:
 
 def _ready(house: House) -> None:
     house.keyring.tenant("default")
-    house.db.execute("select 1 from record limit 1").fetchall()
+    house.services.store.reader.last_seq()

@@ -52,9 +52,9 @@ def explain(
 @data_dir
 @tells_problems
 def matrix(as_json: bool, data_dir: Path) -> None:
-    """Print the policy as a table: role, type, actions, conditions, grant."""
+    """Print the policy as a table: role, type, action, condition, hidden elements."""
     rows = matrix_of(load_policy(policy_text(settings_of(data_dir))))
-    table(("role", "type", "actions", "when", "grant"), rows, machine=as_json)
+    table(("role", "type", "action", "when", "hidden"), rows, machine=as_json)
 
 
 COMMANDS = {"access": access}

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from salus.app.house import House
+from salus.app.memory import calm_collector
 from salus.cli.shell import EXIT_FOUND, data_dir, in_house, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.kernel.ids import uuid7
@@ -38,6 +39,7 @@ def import_(ctx: click.Context, paths: tuple[Path, ...], report: Path | None, te
     """
 
     async def work(house: House) -> Tally:
+        calm_collector()
         actor = house.operator(tenant, roles=("service",))
         context = Context(house.services, actor, uuid7())
         documents = Documents(paths)

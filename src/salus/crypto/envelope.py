@@ -17,13 +17,12 @@ An envelope cannot tell that an older value was put back in its own old place; t
 
 from __future__ import annotations
 
-from os import urandom
-
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import constant_time, hashes, hmac
 
 from salus.crypto.xaes import NONCE_SIZE, TAG_SIZE, Xaes256Gcm
+from salus.kernel.entropy import nonce_bytes
 from salus.kernel.errors import Kind, Problem
 
 Context = tuple[bytes | str | int, ...]
@@ -71,7 +70,7 @@ class SealingKey:
             The envelope, `OVERHEAD` bytes longer than the plaintext.
         """
         header = self._header
-        nonce = urandom(NONCE_SIZE)
+        nonce = nonce_bytes(NONCE_SIZE)
         return header + nonce + self._cipher.seal(nonce, plaintext, header + _encode(context))
 
     def open(self, blob: bytes, context: Context) -> bytes:

@@ -79,7 +79,7 @@ def sign_in(identity: Identity) -> Handler:
 
 async def _refused(ctx: Context, unit: Unit, problem: Problem) -> None:
     if problem.kind is Kind.NOT_FOUND:  # no such tenant: it has no log either
-        raise Problem(Kind.UNAUTHENTICATED, "The sign-in was refused.") from None
+        raise Problem(Kind.UNAUTHENTICATED, "Name, password or code is not right.") from None
     event = ctx.event(EventType.AUTH_REFUSED, reason=problem.detail or problem.kind.value, outcome=Outcome.REFUSED)
     await ctx.commit(unit, event)
 

@@ -56,7 +56,7 @@ class Request:
     @property
     def query_text(self) -> str:
         """The query as it was sent, for conditional interactions."""
-        return self._query.decode("ascii", "replace")
+        return text_of(self._query, "query")
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:
@@ -86,6 +86,19 @@ class Request:
             chunks.append(chunk)
             more = message.get("more_body", False)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def text_of(raw: bytes, place: str) -> str:
+    """Parameters as text; what is not UTF-8 is refused, never guessed.
+
+    Raises:
+        Problem: INCORRECT.
+    """
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        text = "The parameters must be UTF-8."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("value", text, place),)) from None
 
 
 def pairs(text: str, place: str) -> list[tuple[str, str]]:

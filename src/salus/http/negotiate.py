@@ -20,13 +20,14 @@ def check_accept(request: Request) -> None:
     Raises:
         Problem: FORMAT, told as 406 would be: with what is spoken here.
     """
-    asked = next((value for name, value in request.query if name == "_format"), None)
-    if asked is not None:
-        if _bare(asked) not in _OURS:
-            raise _unspoken("query._format")
-        return
+    if "format" in request.query_text:
+        asked = next((value for name, value in request.query if name == "_format"), None)
+        if asked is not None:
+            if _bare(asked) not in _OURS:
+                raise _unspoken("query._format")
+            return
     accept = request.header(b"accept")
-    if accept and not any(_bare(one) in _ACCEPTED for one in accept.split(",")):
+    if accept not in _ACCEPTED and not any(_bare(one) in _ACCEPTED for one in accept.split(",")):
         raise _unspoken("http.Accept")
 
 

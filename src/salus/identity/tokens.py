@@ -13,12 +13,12 @@ counts within that time, and one by this process at once. Expiry is checked at e
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Container
 from dataclasses import dataclass
 
 import msgspec
+from cryptography.hazmat.primitives import hashes, hmac
 
 from salus.identity.profile import handle_of, open_profile
 from salus.identity.store import Guard, Statement, Values, add
@@ -99,7 +99,7 @@ class Tokens:
         self._purposes = purposes
         self._longest = {"user": user_hours * _HOUR_MS, "service": service_days * 24 * _HOUR_MS}
         self._known: dict[bytes, tuple[Actor, int]] = {}
-        self._hash_keys: dict[str, bytes] = {}
+        self._hashers: dict[str, hmac.HMAC] = {}
         self._generation = 0
         self._polled = 0
         self._stale = True
@@ -263,10 +263,13 @@ class Tokens:
         return msgspec.msgpack.decode(plain, type=_Sealed)
 
     def _hash(self, tenant: str, token: str) -> bytes:
-        key = self._hash_keys.get(tenant)
-        if key is None:
-            key = self._hash_keys[tenant] = self._keys_of(tenant).derived("identity-token")
-        return hmac.digest(key, token.encode(), "sha256")
+        keyed = self._hashers.get(tenant)
+        if keyed is None:
+            key = self._keys_of(tenant).derived("identity-token")
+            keyed = self._hashers[tenant] = hmac.HMAC(key, hashes.SHA256())
+        mac = keyed.copy()
+        mac.update(token.encode())
+        return mac.finalize()
 
 
 def _place(tenant: str, hashed: bytes) -> tuple[str, str, bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -30,9 +32,20 @@ def instant(ms: int) -> str:
     https://hl7.org/fhir/R4/datatypes.html#instant
     """
     seconds, rest = divmod(ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest:03d}Z"
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    """Date and time of one second: what is written now was mostly asked for a moment ago."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def http_date(ms: int) -> str:
     """Write milliseconds since the epoch as an HTTP date (RFC 9110 section 5.6.7)."""
-    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    return _http_second(ms // 1000)
+
+
+@lru_cache(maxsize=1024)
+def _http_second(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)

@@ -108,6 +108,14 @@ class FileLock:
         self._file = path.open("a")
         path.chmod(0o600)
 
+    def try_enter(self) -> bool:
+        """Take the lock if nobody has it; whoever gets True must call `__exit__`."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     def __enter__(self) -> FileLock:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         return self

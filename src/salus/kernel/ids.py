@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-import os
 import time
+
+from salus.kernel.entropy import nonce_bytes
 
 
 def uuid7() -> str:
@@ -13,7 +14,7 @@ def uuid7() -> str:
     Returns:
         36 lower-case characters; valid as a FHIR id (https://hl7.org/fhir/R4/datatypes.html#id).
     """
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(nonce_bytes(10))
     value = value & ~(0xF << 76) | (0x7 << 76)  # version 7
     value = value & ~(0x3 << 62) | (0x2 << 62)  # variant 10
     text = f"{value:032x}"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class Services:
 
     Attributes:
         base_url: address of this server without the tenant and `/fhir`.
+        line: where those who lost a race wait for their next attempt, one at a time.
     """
 
     access: Access
@@ -41,6 +43,7 @@ class Services:
     clock: Clock
     limits: Limits
     base_url: str
+    line: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
 
 
 @dataclass(slots=True)

@@ -120,7 +120,10 @@ def relations(
 
 
 def _in_force(resource: dict[str, Any]) -> bool:
-    return resource.get("status") not in {"inactive", "entered-in-error", "cancelled", "proposed"}
+    """Whether a record still states what it says; a CareTeam with an end has ended, as a participant with one has."""
+    if resource.get("status") in {"inactive", "entered-in-error", "cancelled", "proposed", "suspended"}:
+        return False
+    return resource["resourceType"] != "CareTeam" or "end" not in resource.get("period", {})
 
 
 def _care_team(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:

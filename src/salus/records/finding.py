@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +38,13 @@ def read_query(ctx: Context, permit: Permit, asked: list[tuple[str, str]], *, le
     """Parse a search and refuse to answer through elements that the permit hides.
 
     Raises:
-        Problem: INCORRECT for what is not understood; FORBIDDEN for a parameter or sort key over a masked element,
-            because the answer would tell the value.
+        Problem: INCORRECT for what is not understood; FORBIDDEN for a parameter, sort key or include over a masked
+            element, because the answer would tell the value.
     """
     query = parse(permit.type, asked, lenient=lenient, bases=lens(ctx.base).bases, now_ms=ctx.services.clock.now_ms())
     if permit.masked:
-        used = [clause.parameter for clause in query.clauses] + [sort.parameter for sort in query.sort]
+        used = {clause.parameter for clause in query.clauses}
+        used |= {sort.parameter for sort in query.sort} | {include.parameter for include in query.include}
         hidden = sorted(name for name in used if _reads(permit, name))
         if hidden:
             text = f"You may not search {permit.type} by {', '.join(hidden)}."
@@ -81,11 +82,16 @@ def hits(
     Raises:
         Problem: TOO_COSTLY when more candidates had to be opened than the limit allows.
     """
+    return judged(ctx, permit, how, _candidates(ctx, permit, how, before, expected), content=content)
+
+
+def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, content: bool) -> Iterator[Hit]:
+    """Those of the candidates that match; raises as `hits`."""
     view = lens(ctx.base)
     opened = 0
     tests = [matcher(clause) for clause in how.rest]
     texts = any(clause.modifier == "text" for clause in how.rest)
-    for row in _candidates(ctx, permit, how, before, expected):
+    for row in rows:
         if not how.rest and not content:
             yield Hit(row, ctx.store.open(permit, row), None)
             continue
@@ -95,8 +101,8 @@ def hits(
             raise Problem(Kind.TOO_COSTLY, text)
         version, resource = ctx.store.open_with_content(permit, row)
         if tests:
-            rows = [*view.extractor.rows(resource, texts=texts), *stored_rows(version)]
-            if not all(test(rows) for test in tests):
+            values = [*view.extractor.rows(resource, texts=texts), *stored_rows(version)]
+            if not all(test(values) for test in tests):
                 continue
         yield Hit(row, version, resource)
 

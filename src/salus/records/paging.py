@@ -25,16 +25,16 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
         scope: what it continues (`search Patient`, `history Patient/1`): a link works on its own address only.
         query: the search as pairs, exactly as it was applied.
         before: continue with rows older than this `seq`.
+        start: newest row when the search began; pages stand in the order of that moment.
         since: `_since` of a history, in milliseconds.
-        offset: how many sorted results were given.
     """
 
     scope: str
     query: tuple[tuple[str, str], ...] = ()
     before: int | None = None
+    start: int | None = None
     since: int | None = None
     count: int = 0
-    offset: int = 0
     lenient: bool = False
 
 

@@ -22,18 +22,31 @@ def persevering(
 ) -> Callable[Concatenate[Context, P], Awaitable[T]]:
     """Run an interaction again, from its first read, when its commit was turned away because of a race.
 
+    The first attempt runs beside everyone else's. Whoever loses stands in line: were a hundred losers of one record to
+    try again at once, one would win each time and the last would give up long before its turn.
+
     Raises:
-        Problem: CONFLICT when it lost many times in a row.
+        Problem: CONFLICT when it lost many times in a row (to other processes).
     """
 
     @functools.wraps(interaction)
     async def again(ctx: Context, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return await interaction(ctx, *args, **kwargs)
-            except Problem as problem:
-                if problem.kind is not Kind.CONFLICT or problem.detail != RACED:
-                    raise
-        return await interaction(ctx, *args, **kwargs)
+        try:
+            return await interaction(ctx, *args, **kwargs)
+        except Problem as problem:
+            if not _raced(problem):
+                raise
+        async with ctx.services.line:
+            for _ in range(_ATTEMPTS - 2):
+                try:
+                    return await interaction(ctx, *args, **kwargs)
+                except Problem as problem:
+                    if not _raced(problem):
+                        raise
+            return await interaction(ctx, *args, **kwargs)
 
     return again
+
+
+def _raced(problem: Problem) -> bool:
+    return problem.kind is Kind.CONFLICT and problem.detail == RACED

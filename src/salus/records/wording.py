@@ -37,4 +37,4 @@ def stale() -> Problem:
 
 def attempted(type_: str, id_: str, action: Action = "R") -> tuple[Entity, ...]:
     """What a failed attempt was about; whose record it would have been is not known, so nobody's key is used."""
-    return (Entity(b"", type_, id_, 0, action),)
+    return (Entity(b"", type_, id_[:64], 0, action),)  # an id has at most 64 characters; whatever is longer is noise

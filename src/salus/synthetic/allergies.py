@@ -29,13 +29,9 @@ _RASH = Term(SNOMED, "271807003", "Eruption of skin")
 _ANAPHYLAXIS = Term(SNOMED, "39579001", "Anaphylaxis")
 _RHINITIS = Term(SNOMED, "61582004", "Allergic rhinitis")
 
-PENICILLIN = Allergy(
-    Term(SNOMED, "91936005", "Allergy to penicillin"), "medication", "high", _RASH, "moderate"
-)
+PENICILLIN = Allergy(Term(SNOMED, "91936005", "Allergy to penicillin"), "medication", "high", _RASH, "moderate")
 _PEANUT = Allergy(Term(SNOMED, "91935009", "Allergy to peanut"), "food", "high", _ANAPHYLAXIS, "severe")
-_POLLEN = Allergy(
-    Term(SNOMED, "418689008", "Allergy to grass pollen"), "environment", "low", _RHINITIS, "mild"
-)
+_POLLEN = Allergy(Term(SNOMED, "418689008", "Allergy to grass pollen"), "environment", "low", _RHINITIS, "mild")
 _LATEX = Allergy(Term(SNOMED, "300916003", "Latex allergy"), "environment", "low", _RASH, "mild")
 
 _NONE_KNOWN = Term(SNOMED, "716186003", "No known allergy")
@@ -45,9 +41,7 @@ _CONFIRMED = terminology("allergyintolerance-verification", "confirmed", "Confir
 
 def draw_allergy(random: Random) -> Allergy | None:
     """Draw one allergy, or None for somebody without any."""
-    return random.choices(
-        (PENICILLIN, _PEANUT, _POLLEN, _LATEX, None), weights=(0.08, 0.03, 0.12, 0.02, 0.75)
-    )[0]
+    return random.choices((PENICILLIN, _PEANUT, _POLLEN, _LATEX, None), weights=(0.08, 0.03, 0.12, 0.02, 0.75))[0]
 
 
 def allergy_fields(allergy: Allergy | None, person: Person, recorded: date) -> Resource:

@@ -192,9 +192,7 @@ METABOLIC = Panel(
     (GLUCOSE, CREATININE, FILTRATION, UREA, SODIUM, POTASSIUM),
     4200,
 )
-LIPIDS = Panel(
-    _loinc("24331-1", "Lipid 1996 panel - Serum or Plasma"), (CHOLESTEROL, TRIGLYCERIDES, HDL, LDL), 3900
-)
+LIPIDS = Panel(_loinc("24331-1", "Lipid 1996 panel - Serum or Plasma"), (CHOLESTEROL, TRIGLYCERIDES, HDL, LDL), 3900)
 BLOOD_COUNT = Panel(
     _loinc("58410-2", "CBC panel - Blood by Automated count"),
     (HEMOGLOBIN, HEMATOCRIT, LEUKOCYTES, PLATELETS),

@@ -98,10 +98,7 @@ class Ledger:
                 "created": sitting.visit.on.isoformat(),
                 "priority": concept(_NORMAL),
                 "insurance": [{"sequence": 1, "focal": True, "coverage": reference(self.coverage)}],
-                "item": [
-                    _item(sitting, number, term, cents)
-                    for number, (term, cents) in enumerate(services, start=1)
-                ],
+                "item": [_item(sitting, number, term, cents) for number, (term, cents) in enumerate(services, start=1)],
                 "total": dollars(total),
             },
         )
@@ -167,7 +164,4 @@ def _item(sitting: Sitting, number: int, term: Term, cents: int) -> Resource:
 def _lines(amounts: list[int]) -> list[Resource]:
     """Write submitted, eligible, copay and benefit; the same shape serves for adjudication and for totals."""
     kinds = (_SUBMITTED, _ELIGIBLE, _COPAY, _BENEFIT)
-    return [
-        {"category": concept(kind), "amount": dollars(cents)}
-        for kind, cents in zip(kinds, amounts, strict=True)
-    ]
+    return [{"category": concept(kind), "amount": dollars(cents)} for kind, cents in zip(kinds, amounts, strict=True)]

@@ -180,9 +180,7 @@ class Body:
         age = self._person.age(on)
         a1c = self._a1c + max(0.0, age - 40) * 0.006 + noise(0, 0.08)
         if (years := self._years("diabetes", on)) >= 0:
-            a1c = max(
-                5.9, 8.1 + 0.15 * min(years, 8) - self._effect("diabetes", on, _A1C_FALL) + noise(0, 0.2)
-            )
+            a1c = max(5.9, 8.1 + 0.15 * min(years, 8) - self._effect("diabetes", on, _A1C_FALL) + noise(0, 0.2))
         share = self._effect("hyperlipidemia", on, _LDL_SHARE)
         ldl = (self._ldl + (62 if self._years("hyperlipidemia", on) >= 0 else 0)) * (1 - share) + noise(0, 5)
         hdl = max(26.0, self._hdl + noise(0, 2))

@@ -80,9 +80,7 @@ STAFF: dict[str, Colleague] = {
         _doctor(OBSTETRICIAN, "Lucia Ferreira", "female", 1979, _OBSTETRICS),
         _doctor(PSYCHIATRIST, "Samuel Adeyemi", "male", 1972, _PSYCHIATRY),
         Colleague(NURSE, "Priya", "Nair", "female", 1990, "RN", _NURSING, _NURSE, MAIN_SITE),
-        Colleague(
-            TECHNOLOGIST, "Tomas", "Novak", "male", 1985, "MT", _TECHNOLOGIST, _TECHNOLOGIST, LABORATORY
-        ),
+        Colleague(TECHNOLOGIST, "Tomas", "Novak", "male", 1985, "MT", _TECHNOLOGIST, _TECHNOLOGIST, LABORATORY),
         Colleague(PHARMACIST, "Hannah", "Weiss", "female", 1987, "PharmD", _PHARMACY, _PHARMACIST, MAIN_SITE),
     )
 }
@@ -136,9 +134,7 @@ def _practitioner(person: Colleague, number: int, birth_shift: int) -> Resource:
         "meta": synthetic_meta(),
         "identifier": [{"system": STAFF_SYSTEM, "value": f"S{number:04d}"}],
         "active": True,
-        "name": [
-            {"use": "official", "family": person.family, "given": [person.given], "suffix": [person.suffix]}
-        ],
+        "name": [{"use": "official", "family": person.family, "given": [person.given], "suffix": [person.suffix]}],
         "telecom": [
             {"system": "phone", "value": f"(617) 555-01{number:02d}", "use": "work"},
             {"system": "email", "value": f"{person.id}@clinic.example.org", "use": "work"},

@@ -39,23 +39,17 @@ class Kind(NamedTuple):
 
 
 _CHECK_UP = Term(ICD10, "Z00.00", "Encounter for general adult medical examination without abnormal findings")
-_WELL_CHILD = Term(
-    ICD10, "Z00.129", "Encounter for routine child health examination without abnormal findings"
-)
+_WELL_CHILD = Term(ICD10, "Z00.129", "Encounter for routine child health examination without abnormal findings")
 _SUPERVISION = Term(
     ICD10, "Z34.90", "Encounter for supervision of normal pregnancy, unspecified, unspecified trimester"
 )
 
 KINDS: dict[str, Kind] = {
-    "well-child": Kind(
-        Term(SNOMED, "410620009", "Well child visit"), "Well child visit", _WELL_CHILD, 30, 14500
-    ),
+    "well-child": Kind(Term(SNOMED, "410620009", "Well child visit"), "Well child visit", _WELL_CHILD, 30, 14500),
     "check-up": Kind(
         Term(SNOMED, "162673000", "General examination of patient"), "Annual check-up", _CHECK_UP, 40, 18500
     ),
-    "follow-up": Kind(
-        Term(SNOMED, "390906007", "Follow-up encounter"), "Follow-up visit", _CHECK_UP, 20, 11800
-    ),
+    "follow-up": Kind(Term(SNOMED, "390906007", "Follow-up encounter"), "Follow-up visit", _CHECK_UP, 20, 11800),
     "acute": Kind(
         Term(SNOMED, "185345009", "Encounter for symptom"), "Visit for an acute problem", _CHECK_UP, 20, 12600
     ),
@@ -70,9 +64,7 @@ KINDS: dict[str, Kind] = {
         840,
         640000,
     ),
-    "postnatal": Kind(
-        Term(SNOMED, "169762003", "Postnatal visit"), "Postnatal visit", _SUPERVISION, 30, 14200
-    ),
+    "postnatal": Kind(Term(SNOMED, "169762003", "Postnatal visit"), "Postnatal visit", _SUPERVISION, 30, 14200),
 }
 """Kinds of visit by the name used in `history`."""
 

@@ -44,9 +44,7 @@ def _drug(code: str, display: str) -> Term:
     return Term(RXNORM, code, display)
 
 
-def _tablet(
-    code: str, display: str, name: str, times: int = 1, *, needed: bool = False, age: float = 18
-) -> Drug:
+def _tablet(code: str, display: str, name: str, times: int = 1, *, needed: bool = False, age: float = 18) -> Drug:
     often = "as needed" if needed else {1: "once daily", 2: "twice daily", 3: "three times daily"}[times]
     if needed and times > 1:
         often = f"as needed, at most {times} times a day"
@@ -95,9 +93,7 @@ SERTRALINE_HIGH = _tablet("312938", "sertraline 100 MG Oral Tablet", "sertraline
 SUMATRIPTAN = _tablet("313161", "sumatriptan 50 MG Oral Tablet", "sumatriptan 50 mg", 2, needed=True)
 TOPIRAMATE = _tablet("199888", "topiramate 25 MG Oral Tablet", "topiramate 25 mg", 2)
 NAPROXEN = _tablet("198014", "naproxen 500 MG Oral Tablet", "naproxen 500 mg", 2)
-ACETAMINOPHEN = _tablet(
-    "313782", "acetaminophen 325 MG Oral Tablet", "acetaminophen 325 mg", 3, needed=True, age=12
-)
+ACETAMINOPHEN = _tablet("313782", "acetaminophen 325 MG Oral Tablet", "acetaminophen 325 mg", 3, needed=True, age=12)
 FERROUS_SULFATE = _tablet("310325", "ferrous sulfate 325 MG Oral Tablet", "ferrous sulfate 325 mg")
 ALBUTEROL = _inhaler(
     "745679",

@@ -31,9 +31,7 @@ def _dosage(drug: Drug) -> Resource:
         "timing": {"repeat": {"frequency": drug.per_day, "period": 1, "periodUnit": "d"}},
         "asNeededBoolean": drug.as_needed,
         "route": concept(_INHALED if drug.inhaled else _ORAL),
-        "doseAndRate": [
-            {"type": concept(_DOSE_TYPE), "doseQuantity": quantity(drug.amount, 0, drug.unit, drug.ucum)}
-        ],
+        "doseAndRate": [{"type": concept(_DOSE_TYPE), "doseQuantity": quantity(drug.amount, 0, drug.unit, drug.ucum)}],
     }
 
 

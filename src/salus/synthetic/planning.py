@@ -66,9 +66,7 @@ _AIMS: dict[str, Aim] = {
         _snomed("698360004", "Diabetes self management plan"),
         (_snomed("160670007", "Diabetic diet"), _EXERCISE),
     ),
-    "hypertension": Aim(
-        "Systolic blood pressure below 130 mmHg", _SYSTOLIC, _CARE_PLAN, (_LOW_SALT, _EXERCISE)
-    ),
+    "hypertension": Aim("Systolic blood pressure below 130 mmHg", _SYSTOLIC, _CARE_PLAN, (_LOW_SALT, _EXERCISE)),
     "hyperlipidemia": Aim(
         "LDL cholesterol below 100 mg/dL",
         Target(analytes.LDL.term, 100, "mg/dL", "mg/dL"),

@@ -36,9 +36,7 @@ _SPIROMETRY_COPD = _SPIROMETRY._replace(disease="copd")
 _FOOT_CHECK = Act(_snomed("401191002", "Diabetic foot examination"), 3800, "diabetes", by_nurse=True)
 _DEPRESSION_SCREENING = Act(_snomed("171207006", "Depression screening"), 1900, "depression", by_nurse=True)
 _PHYSICAL_THERAPY = Act(_snomed("91251008", "Physical therapy procedure"), 9800, "back-pain")
-_HEART_TRACING = Act(
-    _snomed("29303009", "Electrocardiographic procedure"), 6400, "hypertension", by_nurse=True
-)
+_HEART_TRACING = Act(_snomed("29303009", "Electrocardiographic procedure"), 6400, "hypertension", by_nurse=True)
 _MAMMOGRAPHY = Act(_snomed("71651007", "Mammography"), 21500)
 _COLONOSCOPY = Act(_snomed("73761001", "Colonoscopy"), 118000)
 _FETAL_HEART = Act(_snomed("225158009", "Auscultation of the fetal heart"), 2200, "pregnancy")

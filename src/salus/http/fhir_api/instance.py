@@ -75,8 +75,10 @@ async def vread(call: Call) -> Response:
 
 def _conditional(call: Call, version: Version) -> Response:
     known = call.request.headers.get(b"if-none-match")
-    if known is not None and etag(version.version) in {part.strip() for part in known.split(b",")}:
-        return not_modified(version.version)
+    if known is not None:  # compared weakly, as RFC 9110 section 13.1.2 says
+        named = {part.strip().removeprefix(b"W/") for part in known.split(b",")}
+        if named & {etag(version.version).removeprefix(b"W/"), b"*"}:
+            return not_modified(version.version)
     return Response(200, version.body, FHIR_JSON, version_headers(version))
 
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from salus import __version__
 from salus.fhir import bundle, json
 from salus.fhir.capability import capability
@@ -13,7 +11,7 @@ from salus.http.negotiate import check_accept, check_content
 from salus.http.routes import Call
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.interactions.batch import batch
-from salus.records.interactions.entry import Entry, entries_of, results
+from salus.records.interactions.entry import Fresh, entries_of, results
 from salus.records.interactions.transaction import transaction
 
 
@@ -37,18 +35,5 @@ async def bundle_in(call: Call) -> Response:
     if kind == "batch":
         answers = await batch(call.context, entries_of(sent, limit))
     else:
-        answers = await transaction(call.context, _Fresh(sent, raw, limit))
+        answers = await transaction(call.context, Fresh(sent, raw, limit))
     return Response(200, bundle.responses(f"{kind}-response", results(answers)), FHIR_JSON)
-
-
-class _Fresh:
-    """Gives the entries of a Bundle, decoded anew for every attempt but the first."""
-
-    def __init__(self, sent: dict[str, Any], raw: bytes, limit: int) -> None:
-        self._first: dict[str, Any] | None = sent
-        self._raw = raw
-        self._limit = limit
-
-    def __call__(self) -> list[Entry]:
-        sent, self._first = self._first, None
-        return entries_of(sent if sent is not None else json.decode(self._raw), self._limit)

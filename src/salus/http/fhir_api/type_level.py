@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from salus.http.fhir_api.instance import if_match, resource_of, type_of, written
-from salus.http.message import FHIR_JSON, Request, Response, pairs
+from salus.http.message import FHIR_JSON, Request, Response, pairs, text_of
 from salus.http.negotiate import Preferences, check_accept, check_content, etag
 from salus.http.routes import Call
 from salus.kernel.errors import Issue, Kind, Problem
@@ -35,7 +35,7 @@ async def search_by_post(call: Call) -> Response:
     """POST /fhir/{type}/_search: the parameters travel in the body, so that no proxy writes them down."""
     check_accept(call.request)
     check_content(call.request, _FORM)
-    body = (await call.request.body()).decode("ascii", "replace")
+    body = text_of(await call.request.body(), "query")
     return await _search(call, [*call.request.query, *pairs(body, "query")])
 
 

@@ -13,24 +13,22 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
+from salus.access.permissions import Permission
 from salus.audit.event import EventType
 from salus.fhir import json
 from salus.fhir.definitions import resource_types
-from salus.fhir.references import rewrite
 from salus.kernel.errors import Issue, Kind, Problem
-from salus.kernel.ids import uuid7
 from salus.records.context import Context
 from salus.records.draft import Prepared, unit_of
-from salus.records.importing.sources import Document, damaged
-from salus.records.interactions import create, update
-from salus.records.interactions.entry import entries_of
+from salus.records.importing.items import Item, Lines, made_id, of_bundle, parts
+from salus.records.importing.sources import Document
+from salus.records.interactions import update
+from salus.records.interactions.entry import Fresh
 from salus.records.interactions.transaction import Staging, stage_writes
 from salus.records.persevere import persevering
 from salus.records.store.write import RecordsPart
 
-_PART = 200  # resources in one commit
 _MAX_ENTRIES = 1_000_000
 _TYPES = frozenset(resource_types())
 
@@ -65,11 +63,7 @@ class Tally:
     refused: list[Refused] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Item:
-    place: str
-    resource: dict[str, Any] | None
-    problem: Problem | None = None
+Progress = tuple[str, bytes, int, bytes]
 
 
 class Import:
@@ -103,46 +97,61 @@ class Import:
 
     async def _whole(self, document: Document) -> None:
         raw = document.read()
-        source = self._source("document", hashlib.sha256(raw).hexdigest())
-        done = self._ctx.store.reader.progress(self._ctx.actor.tenant, source)
+        digest = hashlib.sha256(raw).hexdigest()
+        source = self._source("document", digest)
+        done, _ = self._ctx.store.reader.progress(self._ctx.actor.tenant, source)
         sent = json.decode(raw)
         kind = sent.get("type") if sent.get("resourceType") == "Bundle" else None
         if kind == "transaction":
             if done:
                 self.tally.skipped += 1
                 return
-            await self._transaction(document.name, raw, source)
+            await self._transaction(document.name, Fresh(sent, raw, _MAX_ENTRIES), source)
+            return
+        surrogate = self._ctx.store.keys(self._ctx.actor.tenant).surrogate
+        if kind is None:
+            named = "id" not in sent
+            if named:
+                sent["id"] = made_id(surrogate, f"{digest}/0")
+            items = iter([Item("", sent, named=named)])
         else:
-            items = iter([_Item("", sent)]) if kind is None else _of_bundle(sent)
-            await self._one_by_one(document.name, items, source, done)
+            items = of_bundle(sent, digest, surrogate)
+        self.tally.skipped += sum(1 for _ in islice(items, done))
+        await self._one_by_one(document.name, items, source, done)
 
     async def _lines(self, document: Document) -> None:
-        source = self._source("lines", document.name)
-        done = self._ctx.store.reader.progress(self._ctx.actor.tenant, source)
-        await self._one_by_one(document.name, _of_lines(document), source, done)
+        """Go on where an earlier run stopped, if the file still begins as it did then; else read all of it again."""
+        lines = Lines(document, self._ctx.store.keys(self._ctx.actor.tenant).surrogate)
+        source = self._source("lines", lines.first())
+        done, mark = self._ctx.store.reader.progress(self._ctx.actor.tenant, source)
+        if done and lines.skip(done) and lines.mark == mark:
+            self.tally.skipped += done
+        elif done:
+            lines.rewind()
+            done = 0
+        await self._one_by_one(document.name, lines.items(), source, done)
 
     def _source(self, *words: str) -> bytes:
         return self._ctx.store.keys(self._ctx.actor.tenant).surrogate("import", "\n".join(words))
 
-    async def _transaction(self, name: str, raw: bytes, source: bytes) -> None:
-        progress = (self._ctx.actor.tenant, source, 1)
+    async def _transaction(self, name: str, fresh: Fresh, source: bytes) -> None:
+        progress = (self._ctx.actor.tenant, source, 1, b"")
         try:
-            self.tally.accepted += await _keep_transaction(self._ctx, raw, progress)
+            self.tally.accepted += await _keep_transaction(self._ctx, fresh, progress)
         except Problem as problem:
             if problem.kind in {Kind.UNAVAILABLE, Kind.FAULT}:
                 raise
             self._refuse(name, "", problem)
         self._on_progress(self.tally)
 
-    async def _one_by_one(self, name: str, items: Iterator[_Item], source: bytes, done: int) -> None:
-        self.tally.skipped += sum(1 for _ in islice(items, done))
+    async def _one_by_one(self, name: str, items: Iterator[Item], source: bytes, done: int) -> None:
         position = done
-        while part := list(islice(items, _PART)):
+        for part in parts(items):
             position += len(part)
-            progress = (self._ctx.actor.tenant, source, position)
-            accepted, refused = await _keep_part(self._ctx, part, progress)
-            self.tally.accepted += accepted
-            for place, problem in refused:
+            kept = await _keep_part(self._ctx, part, (self._ctx.actor.tenant, source, position, part[-1].mark))
+            self.tally.accepted += kept.accepted
+            self.tally.skipped += kept.skipped
+            for place, problem in kept.refused:
                 self._refuse(name, place, problem)
             self._on_progress(self.tally)
 
@@ -154,53 +163,63 @@ class Import:
 
 
 @persevering
-async def _keep_transaction(ctx: Context, raw: bytes, progress: tuple[str, bytes, int]) -> int:
+async def _keep_transaction(ctx: Context, fresh: Fresh, progress: Progress) -> int:
     staging = Staging()
-    await stage_writes(ctx, entries_of(json.decode(raw), _MAX_ENTRIES), staging)
+    await stage_writes(ctx, fresh(), staging)
     await _commit(ctx, staging.prepared, progress, staging)
     return len(staging.prepared)
 
 
+@dataclass(slots=True)
+class _Kept:
+    """What a part came to."""
+
+    accepted: int = 0
+    skipped: int = 0
+    refused: list[tuple[str, Problem]] = field(default_factory=list)
+
+
 @persevering
-async def _keep_part(
-    ctx: Context, part: list[_Item], progress: tuple[str, bytes, int]
-) -> tuple[int, list[tuple[str, Problem]]]:
-    prepared: dict[tuple[str, str], Prepared] = {}
-    refused: list[tuple[str, Problem]] = []
+async def _keep_part(ctx: Context, part: list[Item], progress: Progress) -> _Kept:
+    kept = _Kept()
+    prepared: list[Prepared] = []
     for item in part:
+        if item.resource is None and item.problem is None:
+            continue
         try:
             one = _stage(ctx, item)
         except Problem as problem:
             if problem.kind in {Kind.UNAVAILABLE, Kind.FAULT}:
                 raise
-            refused.append((item.place, problem))
+            kept.refused.append((item.place, problem))
             continue
-        name = (one.version.type, one.version.id)
-        if name in prepared:
-            text = "The same record stands twice within a short distance; the first was taken."
-            refused.append((item.place, Problem(Kind.CONFLICT, text)))
+        if one is None:
+            kept.skipped += 1
         else:
-            prepared[name] = one
-    await _commit(ctx, list(prepared.values()), progress)
-    return len(prepared), refused
+            prepared.append(one)
+    await _commit(ctx, prepared, progress)
+    kept.accepted = len(prepared)
+    return kept
 
 
-def _stage(ctx: Context, item: _Item) -> Prepared:
+def _stage(ctx: Context, item: Item) -> Prepared | None:
+    """Stage one resource; None when it is there from an earlier run."""
     if item.problem is not None:
         raise item.problem
     resource = item.resource or {}
-    type_ = resource.get("resourceType")
+    type_, id_ = resource.get("resourceType"), resource.get("id")
     if type_ not in _TYPES:
         text = "resourceType must be a resource type of FHIR R4."
         raise Problem(Kind.INCORRECT, text, issues=(Issue("structure", text, "resourceType"),))
-    if isinstance(resource.get("id"), str):
-        return update.stage(ctx, type_, resource["id"], resource)[0]
-    return create.stage(ctx, type_, resource)
+    if not isinstance(id_, str):
+        text = "An id must be text."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("structure", text, f"{type_}.id"),))
+    if item.named and ctx.store.taken(ctx.decide(Permission.RECORD_CREATE, type_), id_):
+        return None
+    return update.stage(ctx, type_, id_, resource)[0]
 
 
-async def _commit(
-    ctx: Context, prepared: list[Prepared], progress: tuple[str, bytes, int], staging: Staging | None = None
-) -> None:
+async def _commit(ctx: Context, prepared: list[Prepared], progress: Progress, staging: Staging | None = None) -> None:
     unit = unit_of(prepared, staging.guards if staging else None)
     records: RecordsPart = unit.parts["records"]
     records.progress = progress
@@ -208,40 +227,3 @@ async def _commit(
     touched = tuple(entity for one in prepared for entity in one.entities)
     await ctx.commit(unit, ctx.event(EventType.RECORD_IMPORT, reason=reasons, entities=touched))
     await asyncio.sleep(0)
-
-
-def _of_lines(document: Document) -> Iterator[_Item]:
-    try:
-        for number, line in enumerate(document.stream, start=1):
-            if not line.strip():
-                yield _Item(f"line {number}", None, Problem(Kind.INCORRECT, "The line is empty."))
-                continue
-            try:
-                yield _Item(f"line {number}", json.decode(line))
-            except Problem as problem:
-                yield _Item(f"line {number}", None, problem)
-    except (OSError, EOFError):
-        raise damaged() from None
-
-
-def _of_bundle(bundle: dict[str, Any]) -> Iterator[_Item]:
-    """Resources of a collection, batch or other Bundle; those without an id get one, so that others can refer to it."""
-    entries = bundle.get("entry", [])
-    if not isinstance(entries, list):
-        raise Problem(Kind.INCORRECT, "The Bundle cannot be read: entry must be an array.")
-    mapping: dict[str, str] = {}
-    for entry in entries:
-        resource = entry.get("resource") if isinstance(entry, dict) else None
-        if isinstance(resource, dict):
-            resource.setdefault("id", uuid7())
-            full_url = entry.get("fullUrl")
-            if isinstance(full_url, str):
-                mapping[full_url] = f"{resource.get('resourceType')}/{resource['id']}"
-    for index, entry in enumerate(entries):
-        place = f"Bundle.entry[{index}]"
-        resource = entry.get("resource") if isinstance(entry, dict) else None
-        if not isinstance(resource, dict):
-            yield _Item(place, None, Problem(Kind.INCORRECT, "The entry has no resource."))
-            continue
-        rewrite(resource, mapping)
-        yield _Item(place, resource)

@@ -12,7 +12,7 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +22,9 @@ _LINES = (".ndjson", ".jsonl")
 _DOCUMENTS = (".json", *_LINES)
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 _MAX_DOCUMENT = 512 * 1024 * 1024
-_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
+_BLOCK = 512
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
+"""How the unpackers say that they cannot go on."""
 
 
 @dataclass(slots=True)
@@ -32,7 +34,7 @@ class Document:
     Attributes:
         name: for reports: the path as it was given, and the member inside an archive.
         lines: whether each line is a resource (NDJSON); else the whole is a Bundle or a resource.
-        stream: its bytes, unpacked; to be read before the next document is asked for.
+        stream: its bytes, unpacked; to be read before the next document is asked for. It can be wound back.
     """
 
     name: str
@@ -47,7 +49,7 @@ class Document:
         """
         try:
             data = self.stream.read(_MAX_DOCUMENT + 1)
-        except _DAMAGED:
+        except DAMAGED:
             raise damaged() from None
         if len(data) > _MAX_DOCUMENT:
             raise Problem(Kind.TOO_LARGE, "A Bundle may have at most 512 MiB; NDJSON has no limit.")
@@ -76,11 +78,20 @@ class Documents:
         self.position = 0
 
     def __iter__(self) -> Iterator[Document]:
-        """Give the documents in a stable order; raises Problem(INCORRECT) for a damaged archive."""
+        """Give the documents in a stable order.
+
+        An archive that is damaged gives what could be unpacked and then a document that cannot be read, so that it is
+        reported like any other and the next path has its turn.
+        """
         done = 0
         for path in self._paths:
             for file in _files(path):
-                with file.open("rb") as raw:
+                try:
+                    raw = file.open("rb")
+                except OSError:
+                    yield Document(str(file), lines=False, stream=_Broken())  # type: ignore[arg-type]
+                    continue
+                with raw:
                     for document in self._in(file, raw):
                         self.position = done + raw.tell()
                         yield document
@@ -99,9 +110,19 @@ class Documents:
             yield Document(str(file), name.endswith(_LINES), raw)
 
 
+class _Broken(RawIOBase):
+    """Stands for what could not be unpacked."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: object) -> int:
+        raise EOFError
+
+
 def _members(archive: str, raw: BufferedReader) -> Iterator[Document]:
     try:
-        with tarfile.open(fileobj=raw, mode="r|*") as tar:
+        with tarfile.open(fileobj=raw, mode="r:*") as tar:
             for member in tar:
                 name = member.name.lower()
                 stream = tar.extractfile(member) if member.isfile() else None
@@ -113,8 +134,17 @@ def _members(archive: str, raw: BufferedReader) -> Iterator[Document]:
                     lines = name.removesuffix(".gz").endswith(_LINES)
                     with gzip.open(stream) as unpacked:
                         yield Document(f"{archive}:{member.name}", lines, unpacked)  # type: ignore[arg-type]
-    except _DAMAGED:
-        raise damaged() from None
+            _check_end(tar)
+    except DAMAGED:
+        yield Document(archive, lines=False, stream=_Broken())  # type: ignore[arg-type]
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """tarfile takes a header that is cut off or garbled for the end; the real end is a block of zeros."""
+    if tar.fileobj is not None:
+        tar.fileobj.seek(tar.offset)
+        if tar.fileobj.read(_BLOCK) != bytes(_BLOCK):
+            raise tarfile.ReadError
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -15,20 +15,10 @@ from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
 from salus.records.interactions.create import create
 from salus.records.interactions.delete import conditional_delete, delete
-from salus.records.interactions.entry import Answer, Entry, answer_made, placed
+from salus.records.interactions.entry import STATUS, Answer, Entry, answer_made, placed
 from salus.records.interactions.get import get_in_bundle
 from salus.records.interactions.update import conditional_update, update
 
-_STATUS = {
-    Kind.FORBIDDEN: "403 Forbidden",
-    Kind.NOT_FOUND: "404 Not Found",
-    Kind.GONE: "410 Gone",
-    Kind.CONFLICT: "409 Conflict",
-    Kind.PRECONDITION: "412 Precondition Failed",
-    Kind.INVALID: "422 Unprocessable Entity",
-    Kind.INCORRECT: "400 Bad Request",
-    Kind.TOO_COSTLY: "400 Bad Request",
-}
 _TOGETHER = 32  # entries on their way at once: enough to share flushes, not enough to crowd others out
 
 
@@ -53,7 +43,7 @@ async def _one(ctx: Context, entry: Entry) -> Answer:
         with placed(entry):
             return await _carry_out(alone, entry)
     except Problem as problem:
-        status = _STATUS.get(problem.kind)
+        status = STATUS.get(problem.kind)
         if status is None:
             raise
         return Answer(status, outcome=outcome(problem))

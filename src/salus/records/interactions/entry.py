@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from salus.fhir import json
 from salus.fhir.definitions import resource_types
 from salus.kernel.clock import instant
 from salus.kernel.errors import Issue, Kind, Problem
@@ -19,6 +20,17 @@ from salus.records.store.store import Version
 
 _METHODS = {"GET", "POST", "PUT", "DELETE"}
 _TYPES = frozenset(resource_types())
+STATUS = {
+    Kind.FORBIDDEN: "403 Forbidden",
+    Kind.NOT_FOUND: "404 Not Found",
+    Kind.GONE: "410 Gone",
+    Kind.CONFLICT: "409 Conflict",
+    Kind.PRECONDITION: "412 Precondition Failed",
+    Kind.INVALID: "422 Unprocessable Entity",
+    Kind.INCORRECT: "400 Bad Request",
+    Kind.TOO_COSTLY: "400 Bad Request",
+}
+"""How an entry tells what concerns it alone; what is not here concerns the server, and fails the Bundle."""
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
 
 
@@ -68,6 +80,20 @@ class Answer:
         if self.outcome is not None:
             response["outcome"] = self.outcome
         return {"response": response}
+
+
+class Fresh:
+    """Gives the entries of a Bundle, decoded anew for every attempt but the first."""
+
+    def __init__(self, sent: dict[str, Any], raw: bytes, limit: int) -> None:
+        self._first: dict[str, Any] | None = sent
+        self._raw = raw
+        self._limit = limit
+
+    def __call__(self) -> list[Entry]:
+        """Entries that nobody has written into yet."""
+        sent, self._first = self._first, None
+        return entries_of(sent if sent is not None else json.decode(self._raw), self._limit)
 
 
 def entries_of(bundle: dict[str, Any], limit: int) -> list[Entry]:

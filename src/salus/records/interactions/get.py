@@ -3,25 +3,36 @@
 
 from __future__ import annotations
 
+from salus.access.permissions import Permission
 from salus.fhir.outcome import outcome
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.conditions import pairs_of
 from salus.records.context import Context
-from salus.records.interactions.entry import Answer, Entry, placed
+from salus.records.finding import read_query
+from salus.records.interactions.entry import STATUS, Answer, Entry, placed
 from salus.records.interactions.read import read, vread
 from salus.records.interactions.search import search
 from salus.records.store.store import Version
 
-_STATUS = {Kind.NOT_FOUND: "404 Not Found", Kind.GONE: "410 Gone", Kind.FORBIDDEN: "403 Forbidden"}
+
+def check_get(ctx: Context, entry: Entry) -> None:
+    """Raise the Problem of a GET entry that is not allowed or not understood, before anything else is carried out."""
+    if not entry.id:
+        permit = ctx.decide(Permission.RECORD_SEARCH, entry.type)
+        asked = pairs_of(entry.query, "request.url")
+        if not any(name == "_page" for name, _ in asked):
+            read_query(ctx, permit, asked)
+        return
+    ctx.decide(Permission.RECORD_VREAD if _version(entry) else Permission.RECORD_READ, entry.type)
 
 
 async def get_in_bundle(ctx: Context, entry: Entry) -> Answer:
-    """Answer one GET entry; what is absent, deleted or refused is told in the entry, not by failing the Bundle."""
+    """Answer one GET entry; what is absent, deleted or refused is told there, not by failing the Bundle."""
     try:
         with placed(entry):
             return await _get(ctx, entry)
     except Problem as problem:
-        status = _STATUS.get(problem.kind)
+        status = STATUS.get(problem.kind)
         if status is None:
             raise
         return Answer(status, outcome=outcome(problem))
@@ -30,11 +41,17 @@ async def get_in_bundle(ctx: Context, entry: Entry) -> Answer:
 async def _get(ctx: Context, entry: Entry) -> Answer:
     if not entry.id:
         return Answer("200 OK", body=await search(ctx, entry.type, pairs_of(entry.query, "request.url")))
-    if not entry.tail:
-        return _read(await read(ctx, entry.type, entry.id))
-    history, _, version = entry.tail.partition("/")
-    if history == "_history" and version:
+    version = _version(entry)
+    if version:
         return _read(await vread(ctx, entry.type, entry.id, version))
+    return _read(await read(ctx, entry.type, entry.id))
+
+
+def _version(entry: Entry) -> str:
+    """The version that the address names, or nothing."""
+    history, _, version = entry.tail.partition("/")
+    if not entry.tail or (history == "_history" and version):
+        return version
     text = "A Bundle may read, vread and search."
     raise Problem(Kind.INCORRECT, text, issues=(Issue("not-supported", text, "request.url"),))
 

@@ -25,9 +25,10 @@ async def read(ctx: Context, type_: str, id_: str) -> Version:
     row = ctx.store.newest(permit, id_)
     if row is None:
         raise absent()
+    version = ctx.store.open(permit, row)  # a deletion too: a row that only claims to be one does not open
     if row.deleted:
         raise gone(row.version)
-    return await _release(ctx, EventType.RECORD_READ, ctx.store.open(permit, row), row, permit.reason)
+    return await _release(ctx, EventType.RECORD_READ, version, row, permit.reason)
 
 
 @audited(EventType.RECORD_VREAD)
@@ -40,9 +41,10 @@ async def vread(ctx: Context, type_: str, id_: str, version: str) -> Version:
     row = ctx.store.version(permit, id_, int(version))
     if row is None:
         raise absent()
+    found = ctx.store.open(permit, row)
     if row.deleted:
         raise gone(row.version)
-    return await _release(ctx, EventType.RECORD_VREAD, ctx.store.open(permit, row), row, permit.reason)
+    return await _release(ctx, EventType.RECORD_VREAD, found, row, permit.reason)
 
 
 async def _release(ctx: Context, event: EventType, version: Version, row: Row, reason: str) -> Version:

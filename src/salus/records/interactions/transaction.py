@@ -8,11 +8,11 @@ entry. What an actor may do is judged by the relations as they were before the t
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from salus.access.permissions import Permission
 from salus.audit.event import Entity, EventType
 from salus.fhir.references import rewrite
 from salus.kernel.errors import Issue, Kind, Problem
@@ -22,7 +22,7 @@ from salus.records.draft import Prepared, unit_of
 from salus.records.finding import Found, match_one
 from salus.records.interactions import create, delete, update
 from salus.records.interactions.entry import Answer, Entry, answer_found, answer_made, placed
-from salus.records.interactions.get import get_in_bundle
+from salus.records.interactions.get import check_get, get_in_bundle
 from salus.records.interactions.targets import Targets
 from salus.records.persevere import persevering
 from salus.records.store.write import Guard
@@ -41,12 +41,16 @@ class Staging:
         guards: what conditional entries rely on.
         answers: by position in the Bundle.
         read: records that conditional entries found.
+        named: (type, id) of everything that is changed.
+        same: entries that ask for the same new record as an earlier one, by position.
     """
 
     prepared: list[Prepared] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
     answers: dict[int, Answer] = field(default_factory=dict)
     read: list[Entity] = field(default_factory=list)
+    named: set[tuple[str, str]] = field(default_factory=set)
+    same: dict[int, Entry] = field(default_factory=dict)
 
 
 @audited(EventType.RECORD_TRANSACTION)
@@ -67,6 +71,7 @@ async def transaction(ctx: Context, fresh: Callable[[], Sequence[Entry]]) -> lis
     entries = fresh()
     staging = Staging()
     await stage_writes(ctx, entries, staging)
+    _refuse_reading_by_new_relation(ctx, entries, staging)
     if staging.prepared or staging.guards:
         reasons = "; ".join(dict.fromkeys(one.reason for one in staging.prepared))
         touched = tuple(entity for one in staging.prepared for entity in one.entities)
@@ -81,19 +86,31 @@ async def transaction(ctx: Context, fresh: Callable[[], Sequence[Entry]]) -> lis
 async def stage_writes(ctx: Context, entries: Sequence[Entry], staging: Staging) -> None:
     """Stage everything but the reads; gives way to other requests between entries."""
     for entry in entries:
-        if entry.method == "GET":  # a read that is not allowed stops the transaction before anything is written
+        if entry.method == "GET":  # a read that cannot be answered stops the transaction before anything is written
             with placed(entry):
-                ctx.decide(Permission.RECORD_READ if entry.id else Permission.RECORD_SEARCH, entry.type)
+                check_get(ctx, entry)
     conditional = _resolve_conditional_creates(ctx, entries, staging)
-    mapping = Targets(ctx, _addresses(entries, conditional))
-    _refuse_doubles(entries)
+    mapping = Targets(ctx, _addresses(entries, conditional, staging.same))
     ordered = sorted((e for e in entries if e.method != "GET"), key=lambda e: _ORDER[e.method])
     for number, entry in enumerate(ordered):
-        if entry.index not in staging.answers:
+        if entry.index not in staging.answers and entry.index not in staging.same:
             with placed(entry):
                 _stage_one(ctx, entry, mapping, staging)
         if number % _BREATH == _BREATH - 1:
             await asyncio.sleep(0)
+    for index, first in staging.same.items():
+        staging.answers[index] = dataclasses.replace(staging.answers[first.index], status="200 OK")
+
+
+def _refuse_reading_by_new_relation(ctx: Context, entries: Sequence[Entry], staging: Staging) -> None:
+    """Reads come after the writes; they must not be judged by a care relationship that the same Bundle makes."""
+    if not ctx.actor.party or all(entry.method != "GET" for entry in entries):
+        return
+    me = ctx.store.keys(ctx.actor.tenant).surrogate("party", ctx.actor.party)
+    stated = (relation for one in staging.prepared if one.relations for relation in one.relations.relations)
+    if any(party == me for party, _, _ in stated):
+        text = "A transaction that relates you to a patient may not read as well; read after it."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("business-rule", text, "Bundle.entry"),))
 
 
 def _stage_one(ctx: Context, entry: Entry, mapping: dict[str, str], staging: Staging) -> None:
@@ -109,6 +126,7 @@ def _stage_one(ctx: Context, entry: Entry, mapping: dict[str, str], staging: Sta
     elif entry.query:
         made, new = _stage_conditional_update(ctx, entry, resource, staging)
     else:
+        _name(entry, entry.id, staging)
         made, new = update.stage(ctx, entry.type, entry.id, resource, entry.if_match)
     staging.prepared.append(made)
     staging.answers[entry.index] = answer_made(made.version, new)
@@ -120,6 +138,8 @@ def _stage_delete(ctx: Context, entry: Entry, staging: Staging) -> None:
         found, guard = match_one(ctx, entry.type, entry.query, "request.url")
         staging.guards.append(guard)
         target = found.version.id if found else ""
+    if target:
+        _name(entry, target, staging)
     gone = delete.stage(ctx, entry.type, target, entry.if_match) if target else None
     if gone is not None:
         staging.prepared.append(gone)
@@ -134,18 +154,26 @@ def _stage_conditional_update(
         staging.guards.append(guard)
     elif resource.get("id", found.version.id) != found.version.id:
         raise wrong_id("resource.id")
+    _name(entry, found.version.id if found else f"?{entry.query}", staging)
     id_ = found.version.id if found else entry.id
     return update.stage(ctx, entry.type, id_, {**resource, "id": id_}, entry.if_match)
 
 
 def _resolve_conditional_creates(ctx: Context, entries: Sequence[Entry], staging: Staging) -> dict[int, Found]:
-    """`ifNoneExist` entries that match a record stand for it, also for references from other entries."""
+    """`ifNoneExist` entries that match a record stand for it, also for references from other entries.
+
+    Two entries with the same condition mean the same record: the first makes it.
+    """
     matched: dict[int, Found] = {}
+    first: dict[tuple[str, str], Entry] = {}
     for entry in entries:
         if entry.method == "POST" and entry.if_none_exist:
             with placed(entry):
                 found, guard = match_one(ctx, entry.type, entry.if_none_exist, "request.ifNoneExist")
-            if found is None:
+            earlier = first.setdefault((entry.type, entry.if_none_exist), entry)
+            if found is None and earlier is not entry:
+                staging.same[entry.index] = earlier
+            elif found is None:
                 staging.guards.append(guard)
             else:
                 matched[entry.index] = found
@@ -154,26 +182,28 @@ def _resolve_conditional_creates(ctx: Context, entries: Sequence[Entry], staging
     return matched
 
 
-def _addresses(entries: Sequence[Entry], matched: dict[int, Found]) -> dict[str, str]:
+def _addresses(entries: Sequence[Entry], matched: dict[int, Found], same: dict[int, Entry]) -> dict[str, str]:
     """Give every new record its id now, so that entries can refer to each other in any order."""
     mapping: dict[str, str] = {}
     for entry in entries:
         if entry.index in matched:
             entry.id = matched[entry.index].version.id
+        elif entry.index in same:
+            entry.id = same[entry.index].id
         elif entry.method == "POST" or (entry.query and entry.method == "PUT"):
             entry.id = entry.id or uuid7()
-        if entry.full_url and entry.id:
-            mapping[entry.full_url] = f"{entry.type}/{entry.id}"
+        if entry.full_url and entry.id and entry.method != "GET":
+            target = f"{entry.type}/{entry.id}"
+            if mapping.setdefault(entry.full_url, target) != target:  # https://hl7.org/fhir/R4/bundle.html bdl-7
+                text = "Two entries have the same fullUrl."
+                place = f"Bundle.entry[{entry.index}].fullUrl"
+                raise Problem(Kind.INCORRECT, text, issues=(Issue("duplicate", text, place),))
     return mapping
 
 
-def _refuse_doubles(entries: Sequence[Entry]) -> None:
-    """The same record may not be named twice (https://hl7.org/fhir/R4/http.html#trules)."""
-    seen: set[tuple[str, str]] = set()
-    for entry in entries:
-        if entry.method in {"PUT", "DELETE"} and entry.id:
-            if (entry.type, entry.id) in seen:
-                text = "The transaction names this record twice."
-                place = f"Bundle.entry[{entry.index}]"
-                raise Problem(Kind.INCORRECT, text, issues=(Issue("duplicate", text, place),))
-            seen.add((entry.type, entry.id))
+def _name(entry: Entry, id_: str, staging: Staging) -> None:
+    """Note what an entry changes; no other may change it too (https://hl7.org/fhir/R4/http.html#trules)."""
+    if (entry.type, id_) in staging.named:
+        text = "The transaction names this record twice."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("duplicate", text),))
+    staging.named.add((entry.type, id_))

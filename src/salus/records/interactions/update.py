@@ -46,10 +46,12 @@ def stage(
     if row is None:
         if if_match is not None:
             raise stale()
+        first = ctx.decide(Permission.RECORD_CREATE, type_)
+        prepared = prepare(ctx, first, resource, id_=id_, version=1, base=0, method="PUT")
+        # Asked last, told in the words of `prepare`: content outside the grant must not find out which ids are taken.
         if ctx.store.taken(permit, id_):
-            raise Problem(Kind.FORBIDDEN, "You may not use this id.", "the id belongs to a hidden record")
-        permit = ctx.decide(Permission.RECORD_CREATE, type_)
-        return prepare(ctx, permit, resource, id_=id_, version=1, base=0, method="PUT"), True
+            raise Problem(Kind.FORBIDDEN, f"You may not write this {type_}.", "the id belongs to a hidden record")
+        return prepared, True
     if if_match is not None and if_match != row.version:
         raise stale()
     prepared = prepare(ctx, permit, resource, id_=id_, version=row.version + 1, base=row.version, method="PUT")
@@ -92,7 +94,10 @@ async def conditional_update(
     """
     found, guard = match_one(ctx, type_, query, "http.url")
     if found is None:
-        id_ = resource.get("id") or uuid7()
+        id_ = resource.get("id", "")
+        if not isinstance(id_, str):
+            raise wrong_id(f"{type_}.id")
+        id_ = id_ or uuid7()
         prepared, made = stage(ctx, type_, id_, {**resource, "id": id_}, if_match)
         return await _keep(ctx, prepared, made, query, [guard])
     id_ = found.version.id

@@ -58,7 +58,9 @@ def plan(type_: str, clauses: Iterable[Clause], index: BlindIndex) -> Plan:
     updated: Span = OPEN_SPAN
     for clause in clauses:
         if clause.parameter == "_id" and not clause.modifier:
-            named = frozenset(value.code or "" for value in clause.values if isinstance(value, TokenValue))
+            named = frozenset(
+                value.code or "" for value in clause.values if isinstance(value, TokenValue) and not value.system
+            )
             ids = named if ids is None else ids & named
             continue
         if clause.parameter == "_lastUpdated":

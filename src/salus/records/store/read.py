@@ -8,6 +8,7 @@ that what the actor may not see is never a candidate, is never counted and never
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from salus.access.facts import Facts
@@ -44,6 +45,15 @@ class Reader:
 
     def __init__(self, db: Connection) -> None:
         self._db = db
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Show one moment to everything that is read inside; no `await` may stand there."""
+        self._db.execute("begin")
+        try:
+            yield
+        finally:
+            self._db.execute("rollback")
 
     def newest(self, permit: Permit, rid: bytes) -> Row | None:
         """The newest version of a record, a deletion included; None when there is none or it is hidden."""
@@ -104,6 +114,34 @@ class Reader:
             if len(rows) < batch:
                 return
             cursor = rows[-1][0]
+
+    def moved(self, permit: Permit, expression: str, since: int, *, updated: Span = OPEN_SPAN) -> list[tuple[Row, int]]:
+        """Current records that were rewritten after the row `since`, each with the `seq` it had until then.
+
+        Args:
+            expression, updated: as for `candidates`; they are put to the record as it is now.
+        """
+        where, values = self._conditions(permit, updated)
+        former = "(select max(o.seq) from record o where o.tenant=r.tenant and o.rid=r.rid and o.seq <= ?)"
+        if expression:
+            tables = "blind_token t join record r on r.seq = t.rowid where t.blind_token match ? and t.rowid > ?"
+            bound: list[object] = [expression, since]
+        else:
+            tables = "record r where r.seq > ?"
+            bound = [since]
+        sql = f"select {COLUMNS}, {former} from {tables} and r.version > 1 {where}"
+        found: list[Any] = self._db.execute(sql, [since, *bound, *values]).fetchall()
+        return [(_row(row[:-1]), row[-1]) for row in found if row[-1] is not None]
+
+    def former(self, permit: Permit, rid: bytes, since: int) -> Row | None:
+        """A record as it was when the newest row was `since`; None when it was not, or was hidden."""
+        sql = f"select {COLUMNS} from record r where r.tenant=? and r.rid=? and r.seq <= ? order by r.seq desc limit 1"
+        return self._if_visible(permit, self._db.execute(sql, (permit.actor.tenant, rid, since)).fetchone())
+
+    def at(self, permit: Permit, seq: int) -> Row | None:
+        """The row with this `seq`, of whatever version; None when it is hidden."""
+        sql = f"select {COLUMNS} from record r where r.tenant=? and r.seq=?"
+        return self._if_visible(permit, self._db.execute(sql, (permit.actor.tenant, seq)).fetchone())
 
     def with_terms(self, seqs: list[int], expression: str) -> set[int]:
         """Those of these rows that the expression over tokens admits."""
@@ -173,9 +211,9 @@ class Reader:
         """The newest row there is; what a conditional request relies on."""
         return _number(self._db.execute("select max(seq) from record").fetchone())
 
-    def progress(self, tenant: str, source: bytes) -> int:
-        """How far an import of this source came; 0 when it never began."""
-        found = self._db.execute(
-            "select position from import_progress where tenant=? and source=?", (tenant, source)
+    def progress(self, tenant: str, source: bytes) -> tuple[int, bytes]:
+        """How far an import of this source came (0 when it never began), and the mark of what was read until there."""
+        found: Any = self._db.execute(
+            "select position, mark from import_progress where tenant=? and source=?", (tenant, source)
         ).fetchone()
-        return _number(found)
+        return (int(found[0]), found[1]) if found else (0, b"")

@@ -39,6 +39,8 @@ MIGRATIONS = (
       tenant text not null, source blob not null, position integer not null, primary key(tenant, source)
     ) strict, without rowid;
     """,
+    # What was read up to the position, as a keyed digest: a file that was changed since is noticed.
+    "alter table import_progress add column mark blob not null default x''",
 )
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from salus.kernel.db import Connection
 from salus.kernel.errors import Kind, Problem
+from salus.records.store.expression import admits
 from salus.records.store.schema import ROOM
 
 _CHUNKS = (64, 8, 1)  # rows per statement: binding many at once takes the interpreter lock once
@@ -64,12 +65,12 @@ class RecordsPart:
     Attributes:
         changes: new versions, in order.
         guards: what conditional requests rely on.
-        progress: (tenant, source digest, position) of an import, kept in the same commit as what it brought.
+        progress: (tenant, source, position, mark) of an import, kept in the same commit as what it brought.
     """
 
     changes: list[Change] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
-    progress: tuple[str, bytes, int] | None = None
+    progress: tuple[str, bytes, int, bytes] | None = None
 
 
 class RecordsWriter:
@@ -79,13 +80,13 @@ class RecordsWriter:
 
     def __init__(self) -> None:
         self._touched: set[bytes] = set()  # records that this group already changes
-        self._types: set[tuple[str, str]] = set()  # types that this group already adds to
-        self._retired: list[int] = []
+        self._added: dict[tuple[str, str], list[str]] = {}  # tokens of what this group already adds, by tenant and type
+        self._retired: dict[int, list[int]] = {}  # by part: only accepted parts may retire what they replace
 
     def begin(self, db: Connection) -> None:
         """Start a group."""
         self._touched.clear()
-        self._types.clear()
+        self._added.clear()
         self._retired.clear()
 
     def check(self, db: Connection, part: RecordsPart) -> None:
@@ -107,11 +108,14 @@ class RecordsWriter:
             if self._matched_since(db, guard):
                 raise _raced()
         self._touched |= mine
-        self._types.update((change.tenant, change.type) for change in part.changes)
-        self._retired += retired
+        for change in part.changes:
+            if not change.deleted:
+                self._added.setdefault((change.tenant, change.type), []).append(change.terms)
+        self._retired[id(part)] = retired
 
     def _matched_since(self, db: Connection, guard: Guard) -> bool:
-        if (guard.tenant, guard.type) in self._types:  # not visible to the queries below before `apply`
+        waiting = self._added.get((guard.tenant, guard.type), ())  # not visible to the queries below before `apply`
+        if any(admits(guard.expression, terms) for terms in waiting):
             return True
         if guard.expression:
             found = db.execute(
@@ -129,7 +133,7 @@ class RecordsWriter:
         """Write all rows of the group with few statements."""
         changes = [change for part in parts for change in part.changes]
         if changes:
-            for seq in self._retired:
+            for seq in (seq for part in parts for seq in self._retired.get(id(part), ())):
                 db.execute("update record set current=0 where seq=?", (seq,))
                 db.execute("delete from blind_token where rowid=?", (seq,))
             first = db.execute("select coalesce(max(seq), 0) + 1 from record").get
@@ -142,7 +146,10 @@ class RecordsWriter:
             )
         for part in parts:
             if part.progress is not None:
-                db.execute("insert or replace into import_progress values(?,?,?)", part.progress)
+                db.execute(
+                    "insert or replace into import_progress(tenant, source, position, mark) values(?,?,?,?)",
+                    part.progress,
+                )
 
     def committed(self) -> None:
         """Nothing is cached between groups."""
