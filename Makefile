@@ -53,6 +53,7 @@ contracts: $(VENV)/.dev ## which room may import which
 
 .PHONY: pytest
 pytest: $(VENV)/.dev ## tests only (ARGS="-k attack")
+	@command -v curl >/dev/null || tools/debian.sh curl "a test runs the tour of the README"
 	$(BIN)/pytest -n $(WORKERS) -m "not deep" $(ARGS)
 
 .PHONY: test

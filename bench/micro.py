@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -146,7 +147,7 @@ def finding(house: House, ctx: Context, kept: Stored) -> None:
 
     def candidates(how: Any) -> list[Any]:
         found = reader.candidates(permit, how.expression, updated=how.updated, batch=16)
-        return [row for row, _ in zip(found, range(16), strict=False)]
+        return list(islice(found, 16))
 
     def opened(rows: list[Any]) -> None:
         for row in rows:

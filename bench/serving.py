@@ -91,7 +91,7 @@ class Server:
             try:
                 connection = self.connect()
                 connection.request("GET", "/health")
-                if connection.getresponse().status == 200 and len(self._tree()) > workers:
+                if connection.getresponse().status == 200 and len(self.tree()) > workers:
                     connection.close()
                     time.sleep(1)  # the other workers may still be opening their houses
                     return
@@ -107,14 +107,14 @@ class Server:
     def cpu(self) -> float:
         """Seconds of CPU that the whole process tree has used."""
         total = 0.0
-        for process in self._tree():
+        for process in self.tree():
             times = process.cpu_times()
             total += times.user + times.system
         return total
 
     def memory(self) -> int:
         """Resident bytes of the process tree, shared pages counted in each."""
-        return sum(process.memory_info().rss for process in self._tree())
+        return sum(process.memory_info().rss for process in self.tree())
 
     def complaints(self) -> str:
         """What the server wrote to its log."""
@@ -126,7 +126,8 @@ class Server:
             self._process.terminate()
             self._process.wait(timeout=60)
 
-    def _tree(self) -> list[psutil.Process]:
+    def tree(self) -> list[psutil.Process]:
+        """The server process and its workers."""
         parent = psutil.Process(self._process.pid)
         return [parent, *parent.children(recursive=True)]
 

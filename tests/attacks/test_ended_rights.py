@@ -34,9 +34,9 @@ def shut_out(clinic: Clinic) -> None:
     nurse = clinic.as_("nurse")
     for door in DOORS:
         assert nurse.get(f"/fhir/{door}").status_code == 404
-    assert nurse.find("Observation") == []
-    assert nurse.get("/fhir/Observation?_summary=count").json()["total"] == 0
-    assert nurse.get("/fhir/Observation/_history").json().get("entry", []) == []
+    assert nurse.find("Observation?patient=anna") == []
+    assert nurse.get("/fhir/Observation?patient=anna&_summary=count").json()["total"] == 0
+    assert "pulse-anna" not in nurse.get("/fhir/Observation/_history").text
     assert nurse.post("/fhir/Observation", heart_rate("anna", 1)).status_code == 403
 
 

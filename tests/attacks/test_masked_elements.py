@@ -10,6 +10,7 @@ import pytest
 from tests.support.clinic import Clinic, condition, put_all
 
 WHISPER = "drinks since the accident"
+FINDING = "shadow on the film"
 
 GUARDED: dict[str, Any] = {
     **condition("anna"),
@@ -19,7 +20,7 @@ GUARDED: dict[str, Any] = {
     "extension": [{"url": "urn:x", "valueString": WHISPER}],
     "contained": [{"resourceType": "Observation", "id": "in", "status": "final", "code": {"text": WHISPER}}],
     "evidence": [
-        {"detail": [{"reference": "#in"}, {"reference": "Observation/lab-anna"}], "code": [{"text": WHISPER}]}
+        {"detail": [{"reference": "#in"}, {"reference": "Observation/lab-anna"}], "code": [{"text": FINDING}]}
     ],
 }
 
@@ -132,6 +133,7 @@ def test_include_through_a_hidden_element_is_refused(masked: Clinic) -> None:
     assert pharmacist.get("/fhir/Condition?evidence-detail=Observation/lab-anna").status_code == 403
     shown = pharmacist.get("/fhir/Condition/guarded")
     assert "lab-anna" not in shown.text
+    assert FINDING not in shown.text
     assert WHISPER not in shown.text
 
 

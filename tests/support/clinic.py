@@ -96,6 +96,7 @@ class Clinic:
     Attributes:
         folder: the data folder.
         house: the wired rooms.
+        application: the ASGI application itself.
         http: a client of the ASGI application; use `as_` instead.
     """
 
@@ -123,7 +124,8 @@ class Clinic:
     def open(self) -> None:
         """Open the house (again, after `close`)."""
         self.house = House(self.settings, clock=self.clock)
-        transport = httpx.ASGITransport(build_application(self.house), client=("127.0.0.9", 1))
+        self.application = build_application(self.house)
+        transport = httpx.ASGITransport(self.application, client=("127.0.0.9", 1))
         self.http = httpx.AsyncClient(transport=transport, base_url=BASE)
         self._tokens: dict[str, str] = {}
 

@@ -95,9 +95,12 @@ class Application:
         tenant, segments = split_path(request.path)
         try:
             route, values = self._router.find(request.method, segments)
-        except Problem:
+        except Problem as problem:
             self._unknown.take(request.address)
-            raise
+            response = problem_response(problem)
+            if problem.kind is Kind.METHOD:
+                response.headers.append((b"allow", ", ".join(self._router.methods(segments)).encode()))
+            return response
         if route.permission == PUBLIC:
             self._unknown.take(request.address)
             actor = Actor(tenant, "anonymous", "user", (), "")

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from salus.audit.event import EventType, Outcome
+from salus.fhir import json
 from salus.http.message import JSON, Response
 from salus.http.negotiate import check_content
 from salus.http.routes import Call, Handler
@@ -55,8 +56,8 @@ def sign_in(identity: Identity) -> Handler:
     async def handler(call: Call) -> Response:
         check_content(call.request)
         try:
-            sent = msgspec.json.decode(await call.request.body(), type=Credentials)
-        except (msgspec.ValidationError, msgspec.DecodeError):
+            sent = msgspec.convert(json.decode(await call.request.body()), Credentials)
+        except msgspec.ValidationError:
             raise Problem(Kind.INCORRECT, "Send JSON with the texts user, password, code and purpose.") from None
         ctx = call.context
         unit = Unit()

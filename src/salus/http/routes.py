@@ -79,9 +79,15 @@ class Router:
             values = _match(route.segments, segments)
             if values is not None:
                 return route, values
-        if any(_match(r.segments, segments) is not None for r in self.routes if len(r.segments) == len(segments)):
+        if self.methods(segments):
             raise Problem(Kind.METHOD, f"This address does not answer {method}.")
         raise Problem(Kind.NOT_FOUND, "There is nothing at this address.", "no route")
+
+
+    def methods(self, segments: list[str]) -> list[str]:
+        """What an address answers, for the header `Allow` (RFC 9110 section 10.2.1)."""
+        shaped = (route for route in self.routes if len(route.segments) == len(segments))
+        return sorted({route.method for route in shaped if _match(route.segments, segments) is not None})
 
 
 def _match(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from salus.fhir import json
 from salus.fhir.definitions import resource_types
+from salus.fhir.outcome import ISSUE_TYPES
 from salus.kernel.clock import instant
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.store.store import Version
@@ -121,7 +122,7 @@ def _entry(index: int, item: Any) -> Entry:
     if not isinstance(request, dict):
         raise _unreadable(f"{place}.request", "an entry needs a request")
     method, url = request.get("method"), request.get("url")
-    if method not in _METHODS:
+    if not isinstance(method, str) or method not in _METHODS:
         raise _unreadable(f"{place}.request.method", "the method must be GET, POST, PUT or DELETE")
     if not isinstance(url, str):
         raise _unreadable(f"{place}.request.url", "the request needs an address")
@@ -188,7 +189,7 @@ def placed(entry: Entry) -> Iterator[None]:
         yield
     except Problem as problem:
         prefix = f"Bundle.entry[{entry.index}]"
-        issues = problem.issues or (Issue("processing", problem.public),)
+        issues = problem.issues or (Issue(ISSUE_TYPES[problem.kind], problem.public),)
         raise Problem(
             problem.kind,
             problem.public,

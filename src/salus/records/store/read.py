@@ -98,7 +98,7 @@ class Reader:
         """
         where, values = self._conditions(permit, updated)
         if expression:
-            sql = f"select {COLUMNS} from blind_token t join record r on r.seq = t.rowid where t.blind_token match ?"
+            sql = f"select {COLUMNS} from blind_token t cross join record r on r.seq = t.rowid where t.blind_token match ?"
             values = [expression, *values]
             order = "t.rowid"
         else:
@@ -155,7 +155,7 @@ class Reader:
         """How many records `candidates` would give."""
         where, values = self._conditions(permit, updated)
         if expression:
-            sql = "select count(*) from blind_token t join record r on r.seq = t.rowid where t.blind_token match ?"
+            sql = "select count(*) from blind_token t cross join record r on r.seq = t.rowid where t.blind_token match ?"
             values = [expression, *values]
         else:
             sql = "select count(*) from record r where true"
