@@ -13,7 +13,7 @@ import click
 
 from bench.corpus import corpus
 from bench.measure import PHASES, Figures, Plan, fsync_us, measure
-from bench.report import circumstances, median, table
+from bench.report import circumstances, disturbed, median, table
 from bench.variants import VARIANTS
 
 
@@ -74,6 +74,7 @@ def main(
         print(f"{what}: {text}")
     print()
     print(table(columns))
+    print(disturbed(columns))
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps({"circumstances": told, "runs": results, "median": columns}, indent=1))

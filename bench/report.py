@@ -19,6 +19,8 @@ from bench.variants import VARIANTS
 
 _PACKAGES = ("apsw-sqlite3mc", "cryptography", "granian", "jiter", "jsonschema-rs", "msgspec", "uvloop", "zstandard")
 
+_QUIET = 5  # per cent of the machine
+
 
 def circumstances(fsync: float, corpus: str, workers: int) -> dict[str, str]:
     """The machine, the versions and how it was measured."""
@@ -66,6 +68,18 @@ def table(columns: Mapping[str, Figures]) -> str:
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     lines.insert(1, "─" * len(lines[0]))
     return "\n".join(lines)
+
+
+def disturbed(columns: Mapping[str, Figures]) -> str:
+    """A warning when somebody else used the machine; nothing when it was ours."""
+    most = max(
+        (value for run in columns.values() for name, value in run.items() if name.endswith("others %")), default=0
+    )
+    if most < _QUIET:
+        return ""
+    return (
+        f"Others used up to {most:.0f} % of the machine: requests per second are too low, CPU us are a little too high."
+    )
 
 
 def _written(value: float) -> str:

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from salus.crypto.calendar_tree import DAY_MS, MINUTE_MS, clauses, cover, day_terms, minute_terms, points
+from salus.crypto.calendar_tree import (
+    DAY_MS,
+    INTERVAL,
+    MINUTE_MS,
+    clauses,
+    cover,
+    day_terms,
+    exact,
+    minute_terms,
+    points,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PREFIXES = ("eq", "gt", "lt", "ge", "le", "sa", "eb", "ap")
@@ -104,7 +114,8 @@ def test_eq_finds_little_that_lies_elsewhere(value: tuple[int, int], asked: tupl
 def test_a_cover_is_exact_and_short(low: int, length: int) -> None:
     high = min(low + length, ms("2112-01-01") // MINUTE_MS)
     nodes = list(cover(low, high))
-    assert len(nodes) == len(set(nodes)) <= 75
+    # The most: 3 siblings at each side of each four-fold level, 7 days, 3 of 4 six-hours, 5, 5, 9 below, both sides.
+    assert len(nodes) == len(set(nodes)) <= 100
 
     def inside(minute: int) -> bool:
         terms = [*day_terms("S", minute // 1_440), *minute_terms("S", minute)]
@@ -144,3 +155,38 @@ def test_ne_cannot_be_narrowed() -> None:
 def test_another_prefix_is_refused() -> None:
     with pytest.raises(ValueError, match="prefix"):
         clauses("xx", 0, DAY_MS)
+
+
+@st.composite
+def moments(draw: st.DrawFn) -> tuple[int, int]:
+    """Values without the term for intervals: within a minute, or one day."""
+    minute = draw(st.integers(ms("1800-01-01") // MINUTE_MS, ms("2100-01-01") // MINUTE_MS))
+    if draw(st.booleans()):
+        day = minute // 1_440 * DAY_MS
+        return day, day + DAY_MS
+    start = minute * MINUTE_MS + draw(st.integers(0, 59)) * 1000
+    return start, start + 1000
+
+
+@given(moments(), st.sampled_from(["eq", "gt", "lt", "ge", "le", "sa", "eb", "ap"]), spans())
+def test_without_intervals_no_match_is_missed_and_midnight_boundaries_are_exact(
+    value: tuple[int, int], prefix: str, asked: tuple[int, int]
+) -> None:
+    terms = terms_of(*value)
+    assert INTERVAL not in terms
+    wanted = clauses(prefix, *asked, intervals=False)
+    assert wanted is not None
+    found = all(terms.intersection(alternatives) for alternatives in wanted)
+    matches = naive(prefix, *value, *asked)
+    if matches:
+        assert found
+    if exact(prefix, *asked):
+        assert found == matches
+
+
+@given(spans())
+def test_only_points_and_single_days_lack_the_term_for_intervals(value: tuple[int, int]) -> None:
+    low, high = value
+    within_minute = low // MINUTE_MS == (high - 1) // MINUTE_MS
+    one_day = not low % DAY_MS and high - low == DAY_MS
+    assert (INTERVAL in terms_of(low, high)) == (not within_minute and not one_day)

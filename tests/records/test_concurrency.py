@@ -7,10 +7,10 @@ import asyncio
 from typing import Any
 
 import httpx
-from tests.support.clinic import Clinic, heart_rate, patient
 
 from salus.app.house import CHECKPOINTS
 from salus.audit.verify import verify
+from tests.support.clinic import Clinic, heart_rate, patient
 
 JSON = dict[str, Any]
 _TYPE = {"content-type": "application/fhir+json"}

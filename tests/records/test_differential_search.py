@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
+
 from tests.support.clinic import Clinic
 from tests.support.differential import TYPES, Oracle
 

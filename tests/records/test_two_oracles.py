@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from tests.support.clinic import BASE, Clinic
 from tests.support.differential import Oracle
 

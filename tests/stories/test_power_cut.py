@@ -14,8 +14,8 @@ def test_kill_under_load_loses_no_answered_write_and_no_audit_entry(tmp_path: Pa
     token = prepare(str(folder), port)
     known = Acknowledged()
     server = Served(folder, port, workers=2)
-    for number, seconds in enumerate((0.4, 0.7, 0.5)):
-        load_and_kill(server, token, seconds, known, seed=number)
+    for number, answers in enumerate((30, 120, 60)):
+        load_and_kill(server, token, answers, known, seed=number)
         server.start()
         assert_nothing_lost(server, token, known)
     server.stop()

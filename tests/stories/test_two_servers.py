@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,3 +96,33 @@ def test_the_log_of_two_processes_is_one_whole_log(pair: tuple[Served, Served, s
     _at_once(pair, [("POST", "/fhir/Observation", heart_rate("someone", n), {}) for n in range(40)])
     found = salus("audit", "verify", "--data-dir", pair[0].folder)
     assert "The log is whole." in found.stdout
+
+
+def test_a_tenant_added_while_serving_is_reached_and_walled_off(pair: tuple[Served, Served, str]) -> None:
+    one, two, token = pair
+    added = salus("tenant", "add", "north", "--data-dir", one.folder).stdout.strip()
+    assert added == f"{one.base}/t/north/fhir"
+    salus("user", "add", "n", "--service", "--role", "service", "--tenant", "north", "--data-dir", one.folder)
+    theirs = salus("token", "issue", "n", "--tenant", "north", "--data-dir", one.folder).stdout.strip()
+    sent = {"resourceType": "Patient", "id": "same-id"}
+    for server in (one, two):
+        with server.client(theirs) as client:
+            made = client.put("/t/north/fhir/Patient/same-id", json=sent, headers=_TYPE)
+            assert made.status_code in {200, 201}
+            assert "/t/north/fhir/" in made.headers["location"]
+            assert client.get("/fhir/Patient/same-id").status_code == 401
+        with server.client(token) as client:
+            assert client.get("/fhir/Patient/same-id").status_code == 404
+            assert client.get("/t/north/fhir/Patient/same-id").status_code == 401
+
+
+def test_a_token_issued_or_revoked_on_the_command_line_counts_at_once(pair: tuple[Served, Served, str]) -> None:
+    one, _, _ = pair
+    fresh = salus("token", "issue", "feed", "--label", "short", "--data-dir", one.folder).stdout.strip()
+    with one.client(fresh) as client:
+        assert client.get("/fhir/Patient?_count=1").status_code == 200
+        listed = salus("token", "list", "--json", "--data-dir", one.folder).stdout.splitlines()
+        (id_,) = [row["id"] for row in map(json.loads, listed) if row["label"] == "short"]
+        salus("token", "revoke", id_, "--data-dir", one.folder)
+        time.sleep(1.1)  # what other processes do is seen within a second
+        assert client.get("/fhir/Patient?_count=1").status_code == 401

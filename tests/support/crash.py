@@ -45,8 +45,8 @@ def prepare(folder: str, port: int) -> str:
     return salus("token", "issue", "feed", "--data-dir", folder).stdout.strip()
 
 
-def load_and_kill(server: Served, token: str, seconds: float, known: Acknowledged, seed: int) -> None:
-    """Write and read from four sides, then kill -9 everything; adds what was acknowledged."""
+def load_and_kill(server: Served, token: str, answers: int, known: Acknowledged, seed: int) -> None:
+    """Write and read from four sides, then kill -9 everything after some answers; adds what was acknowledged."""
     stop = threading.Event()
     lock = threading.Lock()
     threads = [
@@ -57,7 +57,9 @@ def load_and_kill(server: Served, token: str, seconds: float, known: Acknowledge
     ]
     for thread in threads:
         thread.start()
-    time.sleep(seconds)
+    enough = len(known.requests) + answers
+    while len(known.requests) < enough and any(thread.is_alive() for thread in threads):
+        time.sleep(0.005)
     server.kill()
     stop.set()
     for thread in threads:

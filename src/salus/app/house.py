@@ -71,13 +71,13 @@ class House:
         self.settings = settings
         self.clock = clock or SystemClock()
         folder = settings.folder
+        policy = load_policy(policy_text(settings))  # first: it needs nothing open that would have to be closed again
         self.keyring: Keyring = stand.keyring(open_keyring(folder / KEYS_FOLDER, provider_of(settings)))
         page_key = self.keyring.page_key("records")
         writing = open_database(folder / DATABASE, page_key)
         for prepare in (prepare_records, prepare_audit, prepare_relations, prepare_identity):
             prepare(writing)
         self.db = open_database(folder / DATABASE, page_key)
-        policy = load_policy(policy_text(settings))
         self.access: Access = stand.access(Access(policy, Relations(self.db), self._surrogate))
         self.audit: AuditLog = stand.audit(AuditLog(self.keyring.tenant, self.clock, folder / CHECKPOINTS))
         hasher = PasswordHasher()
@@ -168,6 +168,10 @@ def passphrase_of(settings: Settings) -> bytes | None:
     """The passphrase of the root key: from a file, or from the environment; None when neither is set."""
     if settings.keys.passphrase_file:
         path = settings.path(settings.keys.passphrase_file)
+        if not path.is_file():
+            raise Problem(
+                Kind.UNAVAILABLE, f"There is no passphrase file {path.name}; [keys] passphrase_file names it."
+            )
         if path.stat().st_mode & 0o077:
             raise Problem(Kind.UNAVAILABLE, f"Others may read the passphrase file: chmod 600 {path.name}")
         return path.read_bytes().rstrip(b"\n")

@@ -12,18 +12,22 @@ import click
 
 from salus import __version__
 
+# Name: module, and the first sentence of its help, kept here so that the list of commands loads none of them.
 _COMMANDS = {
-    "init": "salus.cli.start",
-    "serve": "salus.cli.start",
-    "demo": "salus.cli.demo",
-    "doctor": "salus.cli.doctor",
-    "import": "salus.cli.importing",
-    "token": "salus.cli.token",
-    "user": "salus.cli.user",
-    "audit": "salus.cli.audit",
-    "access": "salus.cli.access",
-    "tenant": "salus.cli.tenant",
-    "certificate": "salus.cli.certificate",
+    "init": ("salus.cli.start", "Make a data folder: keys, certificate, policy and settings."),
+    "serve": ("salus.cli.start", "Serve a data folder over HTTPS."),
+    "demo": ("salus.cli.demo", "Serve a clinic of invented patients on https://localhost:8443."),
+    "doctor": ("salus.cli.doctor", "Examine keys, TLS, policy, database, audit log and disk."),
+    "import": (
+        "salus.cli.importing",
+        "Import FHIR Bundles and NDJSON from PATHS",
+    ),
+    "token": ("salus.cli.token", "Issue, list and revoke access tokens."),
+    "user": ("salus.cli.user", "Accounts of people and services."),
+    "audit": ("salus.cli.audit", "The audit log: who did what, and the proof that nothing was changed."),
+    "access": ("salus.cli.access", "Roles and decisions."),
+    "tenant": ("salus.cli.tenant", "Clinics behind one server, each behind a wall of its own."),
+    "certificate": ("salus.cli.certificate", "The server's TLS certificate."),
 }
 
 
@@ -34,11 +38,16 @@ class _Lazy(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _COMMANDS.get(cmd_name)
-        if module is None:
+        if cmd_name not in _COMMANDS:
             return None
+        module, _ = _COMMANDS[cmd_name]
         found: click.Command = importlib.import_module(module).COMMANDS[cmd_name]
         return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
 @click.command(cls=_Lazy)

@@ -171,13 +171,19 @@ class BlindIndex:
         """Tokens of exactly this URI."""
         return [self._family(type, family).token(_uri(text))]
 
-    def date_terms(self, type: str, family: str, prefix: str, low_ms: int, high_ms: int) -> list[list[str]] | None:
-        """Tokens of dates: an AND of ORs, see `calendar_tree.clauses`; None when the index cannot help."""
-        clauses = calendar_tree.clauses(prefix, low_ms, high_ms)
+    def date_terms(
+        self, type: str, family: str, prefix: str, low_ms: int, high_ms: int, *, intervals: bool = True
+    ) -> list[list[str]] | None:
+        """Tokens of dates by prefix, see `calendar_tree.clauses`: an AND of ORs; None when the index cannot help."""
+        clauses = calendar_tree.clauses(prefix, low_ms, high_ms, intervals=intervals)
         if clauses is None:
             return None
         leaf = self._family(type, family)
         return [[leaf.token(term) for term in clause] for clause in clauses]
+
+    def interval_term(self, type: str, family: str) -> str:
+        """The token that every record with an interval (no mere point or single day) under this family carries."""
+        return self._family(type, family).token(calendar_tree.INTERVAL)
 
     def number_terms(self, type: str, family: str, low: Decimal | None, high: Decimal | None) -> list[str]:
         """Tokens of numbers and quantities whose bare value lies in [low, high]; None means no limit."""

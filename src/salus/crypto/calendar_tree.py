@@ -13,6 +13,8 @@ A value is a half-open interval [low, high) in milliseconds since the epoch, wit
     D…           first and last day of a value of whole days (`2024-03-05`, `2024-03`): its nodes stop at the
                  day, and a question that begins inside that day would miss it
     O< O>        it has no start, no end
+    I            it has an `E`, `O<` or `O>`: an interval. Where no value has this term, all are points or single days,
+                 and questions need their starts only
     S< E< S> E>  it starts or ends before or after the horizon, 1792-01-01 to 2112-01-01
 
 The covers never miss a true match of FHIR's prefixes (https://hl7.org/fhir/R4/search.html#prefix); they may
@@ -37,6 +39,8 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _FIRST_YEAR, _LAST_YEAR = 1792, 2112  # multiples of 64
 _FIRST_MINUTE = (date(_FIRST_YEAR, 1, 1).toordinal() - _EPOCH_DAY) * DAY_MINUTES
 _LAST_MINUTE = (date(_LAST_YEAR, 1, 1).toordinal() - _EPOCH_DAY) * DAY_MINUTES
+
+INTERVAL = b"I"
 
 Point = tuple[str, int, bool]
 """Side (`S` or `E`), minute since the epoch, and whether its terms stop at the day."""
@@ -69,6 +73,9 @@ def points(low_ms: int | None, high_ms: int | None) -> tuple[list[Point], list[b
         minute = (high_ms - 1) // MINUTE_MS
         if minute // step != finest_start:
             _add_point("E", minute, whole_days, found, terms)
+            terms.append(INTERVAL)
+    if low_ms is None or high_ms is None:
+        terms.append(INTERVAL)
     return found, terms
 
 
@@ -114,13 +121,14 @@ def minute_terms(side: str, minute: int) -> list[bytes]:
     ]
 
 
-def clauses(prefix: str, low_ms: int, high_ms: int) -> list[list[bytes]] | None:
+def clauses(prefix: str, low_ms: int, high_ms: int, *, intervals: bool = True) -> list[list[bytes]] | None:
     """Terms to look for: every value that matches has at least one term of each list.
 
     Args:
         prefix: eq, ne, gt, lt, ge, le, sa, eb or ap.
         low_ms: start of the searched interval.
         high_ms: its end, exclusive; for ap of the interval that is near enough.
+        intervals: whether there may be values with the term `INTERVAL`; without them half the terms are needed.
 
     Returns:
         An AND of ORs; None for ne, which no term can narrow.
@@ -133,30 +141,41 @@ def clauses(prefix: str, low_ms: int, high_ms: int) -> list[list[bytes]] | None:
     if prefix == "eq":  # the value lies inside, so it starts inside
         return [_side("S", low_ms, high_ms)]
     if prefix == "gt":
-        return [_reaching(high_ms)]
+        return [_reaching(high_ms, intervals)]
     if prefix == "ge":  # inside or reaching past the end: in both cases it reaches past the start
-        return [_reaching(low_ms)]
+        return [_reaching(low_ms, intervals)]
     if prefix == "lt":
-        return [_begun(low_ms)]
+        return [_begun(low_ms, intervals)]
     if prefix == "le":
-        return [_begun(high_ms)]
+        return [_begun(high_ms, intervals)]
     if prefix == "sa":
         return [_side("S", high_ms, None)]
     if prefix == "eb":  # it has ended, so it has begun
-        return [[*_side("S", None, low_ms), b"O<"]]
+        return [[*_side("S", None, low_ms), *([b"O<"] if intervals else [])]]
     if prefix == "ap":  # overlap
-        return [_begun(high_ms), _reaching(low_ms)]
+        return [_begun(high_ms, intervals), _reaching(low_ms, intervals)]
     raise ValueError("not a search prefix")
 
 
-def _reaching(ms: int) -> list[bytes]:
+def exact(prefix: str, low_ms: int, high_ms: int) -> bool:
+    """Whether `clauses` without intervals names exactly the values that match, so that none needs a closer look.
+
+    Values are then points within a minute or single days, and a boundary at midnight cuts none of them.
+    """
+    whole_days = not (low_ms % DAY_MS or high_ms % DAY_MS)
+    inside = low_ms >= _FIRST_MINUTE * MINUTE_MS and high_ms <= _LAST_MINUTE * MINUTE_MS
+    return whole_days and inside and prefix not in {"ne", "ap"}
+
+
+def _reaching(ms: int, intervals: bool) -> list[bytes]:
     """Values whose last moment is at or after `ms`."""
-    return [*_side("S", ms, None), *_side("E", ms, None), *_inner_day(ms), b"O>"]
+    ends = [*_side("E", ms, None), b"O>"] if intervals else []
+    return [*_side("S", ms, None), *ends, *_inner_day(ms)]
 
 
-def _begun(ms: int) -> list[bytes]:
+def _begun(ms: int, intervals: bool) -> list[bytes]:
     """Values that start before `ms`."""
-    return [*_side("S", None, ms), *_inner_day(ms), b"O<"]
+    return [*_side("S", None, ms), *_inner_day(ms), *([b"O<"] if intervals else [])]
 
 
 def _inner_day(ms: int) -> list[bytes]:

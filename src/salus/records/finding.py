@@ -58,9 +58,16 @@ def _reads(permit: Permit, parameter: str) -> bool:
     return any(family.partition(".")[0].partition("[")[0] in permit.masked for family in families)
 
 
-def plan_of(ctx: Context, permit: Permit, query: Query) -> Plan:
-    """How this query is answered from the index."""
-    return plan(permit.type, query.clauses, ctx.store.keys(ctx.actor.tenant).index())
+def plan_of(ctx: Context, permit: Permit, query: Query, *, lasting: bool = False) -> Plan:
+    """How this query is answered from the index.
+
+    Args:
+        lasting: the plan must also find what is written after it was made, as a guard's does.
+    """
+    index = ctx.store.keys(ctx.actor.tenant).index()
+    if lasting:
+        return plan(permit.type, query.clauses, index)
+    return plan(permit.type, query.clauses, index, ctx.store.reader.held)
 
 
 def hits(
@@ -160,7 +167,7 @@ def match_one(ctx: Context, type_: str, condition: str, place: str) -> tuple[Fou
     if not query.clauses:
         text = "A condition needs at least one search parameter."
         raise Problem(Kind.INCORRECT, text, issues=(Issue("required", text, place),))
-    how = plan_of(ctx, permit, query)
+    how = plan_of(ctx, permit, query, lasting=True)
     guard = Guard(ctx.actor.tenant, type_, how.expression, ctx.store.reader.last_seq())
     found: Found | None = None
     for hit in hits(ctx, permit, how, expected=2):

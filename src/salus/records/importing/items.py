@@ -8,6 +8,7 @@ interruption, or because a line was mended) names the same records and never mak
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from salus.kernel.errors import Kind, Problem
 from salus.records.importing.sources import DAMAGED, Document, damaged
 
 PART = 200  # resources in one commit
+
+_HAS_ID = re.compile(rb'\s*\{\s*"resourceType"\s*:\s*"\w+"\s*,\s*"id"\s*:')  # how nearly every line begins
 
 Surrogate = Callable[[str, str], bytes]
 
@@ -104,6 +107,8 @@ class Lines:
         """Pass over lines; false when there are fewer."""
         for line in self._raw():
             self._note(line)
+            if _HAS_ID.match(line) is None and _lacks_id(line):
+                self._id_of(line)
             if self._number == count:
                 return True
         return False
@@ -132,8 +137,9 @@ class Lines:
             yield item
 
     def _raw(self) -> Iterator[bytes]:
-        try:
-            yield from self._document.stream
+        try:  # no `yield from`: that would close the stream when we stop in the middle
+            for line in self._document.stream:  # noqa: UP028
+                yield line
         except DAMAGED:
             raise damaged() from None
 
@@ -145,6 +151,13 @@ class Lines:
         content = hashlib.sha256(line.strip()).digest()
         self._seen[content] += 1
         return made_id(self._surrogate, f"{content.hex()}/{self._seen[content]}")
+
+
+def _lacks_id(line: bytes) -> bool:
+    try:
+        return "id" not in json.decode(line)
+    except Problem:
+        return False
 
 
 def of_bundle(bundle: dict[str, Any], digest: str, surrogate: Surrogate) -> Iterator[Item]:

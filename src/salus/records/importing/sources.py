@@ -22,7 +22,7 @@ _LINES = (".ndjson", ".jsonl")
 _DOCUMENTS = (".json", *_LINES)
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 _MAX_DOCUMENT = 512 * 1024 * 1024
-_BLOCK = 512
+_BLOCK, _CHUNK = 512, 1 << 20
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
 """How the unpackers say that they cannot go on."""
 
@@ -145,6 +145,8 @@ def _check_end(tar: tarfile.TarFile) -> None:
         tar.fileobj.seek(tar.offset)
         if tar.fileobj.read(_BLOCK) != bytes(_BLOCK):
             raise tarfile.ReadError
+        while tar.fileobj.read(_CHUNK):  # to the end, where compression keeps its checksum
+            pass
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from salus.crypto.blind_index import BlindIndex
+from salus.crypto.calendar_tree import exact as exact_dates
 from salus.fhir.search.clauses import (
     Clause,
     DateValue,
@@ -46,8 +47,20 @@ class Plan:
     updated: Span = OPEN_SPAN
 
 
-def plan(type_: str, clauses: Iterable[Clause], index: BlindIndex) -> Plan:
+Held = Callable[[str], bool]
+"""Tells whether any record carries a token."""
+
+
+def _maybe(_term: str) -> bool:
+    return True
+
+
+def plan(type_: str, clauses: Iterable[Clause], index: BlindIndex, held: Held = _maybe) -> Plan:
     """Lower the clauses of one type.
+
+    Args:
+        held: asked which kinds of dates there are, so that questions stay short. Without it all kinds are expected, as
+            a plan must that is to hold for records yet to be written.
 
     Raises:
         Problem: TOO_COSTLY when the expression would name thousands of tokens.
@@ -67,7 +80,7 @@ def plan(type_: str, clauses: Iterable[Clause], index: BlindIndex) -> Plan:
             updated = _both(updated, _span(clause))
             rest.append(clause)
             continue
-        part, exact = _lower(type_, clause, index)
+        part, exact = _lower(type_, clause, index, held)
         if part:
             parts.append(part)
         if not exact:
@@ -78,7 +91,7 @@ def plan(type_: str, clauses: Iterable[Clause], index: BlindIndex) -> Plan:
     return Plan(expression, tuple(rest), ids, updated)
 
 
-def _lower(type_: str, clause: Clause, index: BlindIndex) -> tuple[str, bool]:
+def _lower(type_: str, clause: Clause, index: BlindIndex, held: Held) -> tuple[str, bool]:
     """The expression of one clause ("" when the index cannot help), and whether it says everything."""
     if not clause.indexed or clause.modifier in _UNTYPED:
         return "", False
@@ -86,7 +99,10 @@ def _lower(type_: str, clause: Clause, index: BlindIndex) -> tuple[str, bool]:
     exact = True
     for value in clause.values:
         for family in clause.families:
-            lowered = _LOWER[type(value)](type_, family, clause, value, index)
+            if isinstance(value, DateValue):
+                lowered = _date(type_, family, value, index, held)
+            else:
+                lowered = _LOWER[type(value)](type_, family, clause, value, index)
             if lowered is None:  # one alternative that cannot be narrowed opens the whole clause
                 return "", False
             terms, sure = lowered
@@ -132,11 +148,14 @@ def _uri(type_: str, family: str, clause: Clause, value: UriValue, index: BlindI
     return _any(index.uri_terms(type_, family, value.text)), True
 
 
-def _date(type_: str, family: str, clause: Clause, value: DateValue, index: BlindIndex) -> _Lowered:
-    terms = index.date_terms(type_, family, value.prefix, value.low_ms, value.high_ms)
+def _date(type_: str, family: str, value: DateValue, index: BlindIndex, held: Held) -> _Lowered:
+    intervals = held(index.interval_term(type_, family))
+    asked = (value.prefix, value.low_ms, value.high_ms)
+    terms = index.date_terms(type_, family, *asked, intervals=intervals)
     if terms is None:
         return None
-    return "(" + " AND ".join(_any(alternatives) for alternatives in terms) + ")", False
+    expression = "(" + " AND ".join(_any(alternatives) for alternatives in terms) + ")"
+    return expression, not intervals and exact_dates(*asked)
 
 
 def _number(type_: str, family: str, clause: Clause, value: NumberValue | QuantityValue, index: BlindIndex) -> _Lowered:
@@ -153,7 +172,6 @@ _LOWER: dict[type[Value], Callable[..., _Lowered]] = {
     ReferenceValue: _reference,
     StringValue: _string,
     UriValue: _uri,
-    DateValue: _date,
     NumberValue: _number,
     QuantityValue: _number,
 }

@@ -19,6 +19,8 @@ from salus.records.store.schema import COLUMNS, Row
 
 _NEWEST = f"select {COLUMNS} from record r where r.tenant=? and r.rid=? order by r.version desc limit 1"
 _VERSION = f"select {COLUMNS} from record r where r.tenant=? and r.rid=? and r.version=?"
+_MATCHING = "blind_token t cross join record r on r.seq = t.rowid where t.blind_token match ?"  # tokens first
+_HELD = "select 1 from blind_token where blind_token match ? limit 1"
 _TAKEN = "select 1 from record r where r.tenant=? and r.rid=? limit 1"
 _BATCH = 64
 _END = 1 << 62
@@ -45,6 +47,7 @@ class Reader:
 
     def __init__(self, db: Connection) -> None:
         self._db = db
+        self._held: set[str] = set()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -98,7 +101,7 @@ class Reader:
         """
         where, values = self._conditions(permit, updated)
         if expression:
-            sql = f"select {COLUMNS} from blind_token t cross join record r on r.seq = t.rowid where t.blind_token match ?"
+            sql = f"select {COLUMNS} from {_MATCHING}"
             values = [expression, *values]
             order = "t.rowid"
         else:
@@ -143,6 +146,14 @@ class Reader:
         sql = f"select {COLUMNS} from record r where r.tenant=? and r.seq=?"
         return self._if_visible(permit, self._db.execute(sql, (permit.actor.tenant, seq)).fetchone())
 
+    def held(self, term: str) -> bool:
+        """Whether any record carries a token: what kinds of values there are, of nobody in particular."""
+        if term not in self._held:
+            if self._db.execute(_HELD, (term,)).fetchone() is None:
+                return False
+            self._held.add(term)  # taken to stay: a plan that expects it is longer than it need be, never wrong
+        return True
+
     def with_terms(self, seqs: list[int], expression: str) -> set[int]:
         """Those of these rows that the expression over tokens admits."""
         found = self._db.execute(
@@ -155,7 +166,7 @@ class Reader:
         """How many records `candidates` would give."""
         where, values = self._conditions(permit, updated)
         if expression:
-            sql = "select count(*) from blind_token t cross join record r on r.seq = t.rowid where t.blind_token match ?"
+            sql = "select count(*) from {_MATCHING}"
             values = [expression, *values]
         else:
             sql = "select count(*) from record r where true"

@@ -35,6 +35,7 @@ MIGRATIONS = (
     create index record_type on record(tenant, type, seq);
     create virtual table blind_token using fts5(
       terms, content='', contentless_delete=1, detail='none', tokenize='ascii');
+    insert into blind_token(blind_token, rank) values('usermerge', 2);  -- quiet times merge even two segments
     create table import_progress(
       tenant text not null, source blob not null, position integer not null, primary key(tenant, source)
     ) strict, without rowid;
