@@ -82,8 +82,8 @@ CASES: dict[str, Case] = {
     "search": ("physician", "GET", "Patient?_sort=-_id", None, {}, 200, E.RECORD_SEARCH, GRANTED, [BERT, ANNA]),
     "search of one": ("anna", "GET", "Patient", None, {}, 200, E.RECORD_SEARCH, GRANTED, [ANNA]),
     "search with include": (
-        "physician", "GET", "Condition?patient=anna&_include=Condition:subject", None, {}, 200, E.RECORD_SEARCH, GRANTED,
-        [("anna", "Condition/asthma-anna", 1, "R"), ANNA],
+        "physician", "GET", "Condition?patient=anna&_include=Condition:subject", None, {}, 200,
+        E.RECORD_SEARCH, GRANTED, [("anna", "Condition/asthma-anna", 1, "R"), ANNA],
     ),
     "search without hit": ("physician", "GET", "Patient?name=zzz", None, {}, 200, E.RECORD_SEARCH, GRANTED, []),
     "count": ("physician", "GET", "Patient?_summary=count", None, {}, 200, E.RECORD_SEARCH, GRANTED, []),

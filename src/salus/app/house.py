@@ -170,7 +170,7 @@ def passphrase_of(settings: Settings) -> bytes | None:
         path = settings.path(settings.keys.passphrase_file)
         if not path.is_file():
             raise Problem(
-                Kind.UNAVAILABLE, f"There is no passphrase file {path.name}; [keys] passphrase_file names it."
+                Kind.UNAVAILABLE, f"There is no passphrase file {path.name}, which [keys] names."
             )
         if path.stat().st_mode & 0o077:
             raise Problem(Kind.UNAVAILABLE, f"Others may read the passphrase file: chmod 600 {path.name}")

@@ -103,6 +103,30 @@ def _change(data_dir: Path, tenant: str, reason: str, change: Callable[[House, U
 
 @user.command()
 @click.argument("name")
+@click.option("--role", "roles", multiple=True, help="The roles from now on, in place of the former; may be repeated.")
+@click.option("--display", default=None, help="Name for people.")
+@click.option("--party", default=None, help="The FHIR record that stands for the account; empty for none.")
+@tenant_option
+@data_dir
+@tells_problems
+def change(
+    name: str, roles: tuple[str, ...], display: str | None, party: str | None, tenant: str, data_dir: Path
+) -> None:
+    """Change roles, name or record of an account; its tokens follow within a second."""
+
+    def apply(house: House, unit: Unit) -> None:
+        _check_roles(house, roles)
+        house.users.change(unit, tenant, name, roles=roles or None, display=display, party=party)
+
+    said = [f"roles {', '.join(roles)}" if roles else "", "name" if display is not None else ""]
+    said.append(f"record {party or 'none'}" if party is not None else "")
+    reason = f"account {name}: " + (", ".join(part for part in said if part) or "nothing")
+    _change(data_dir, tenant, reason, apply)
+    click.echo(f"changed {name}")
+
+
+@user.command()
+@click.argument("name")
 @tenant_option
 @data_dir
 @tells_problems

@@ -77,6 +77,8 @@ def _newest_first(
     content = bool(query.include)
     standing = list(islice(hits(ctx, permit, how, before=top, expected=wanted, content=content), wanted))
     found = [_Placed(hit, hit.row.seq, []) for hit in standing]
+    if before is None:  # the first page: nothing can have moved since the beginning
+        return found
     # Then those that were rewritten since: their place is where their row was.
     bottom = found[-1].at if len(found) == wanted else 0
     moved = {

@@ -127,7 +127,7 @@ class Reader:
         where, values = self._conditions(permit, updated)
         former = "(select max(o.seq) from record o where o.tenant=r.tenant and o.rid=r.rid and o.seq <= ?)"
         if expression:
-            tables = "blind_token t join record r on r.seq = t.rowid where t.blind_token match ? and t.rowid > ?"
+            tables = f"{_MATCHING} and t.rowid > ?"
             bound: list[object] = [expression, since]
         else:
             tables = "record r where r.seq > ?"
@@ -166,7 +166,7 @@ class Reader:
         """How many records `candidates` would give."""
         where, values = self._conditions(permit, updated)
         if expression:
-            sql = "select count(*) from {_MATCHING}"
+            sql = f"select count(*) from {_MATCHING}"
             values = [expression, *values]
         else:
             sql = "select count(*) from record r where true"
