@@ -90,7 +90,7 @@ def test_a_forged_head_of_the_audit_log_stops_everything(clinic: Clinic, sql: st
     assert count_of(clinic) == versions
     published = {path: path.read_bytes() for path in (clinic.folder / "checkpoints").rglob("*") if path.is_file()}
     with contextlib.suppress(Problem):  # without a head there is nothing to sign; with a forged one it refuses
-        clinic.house.audit.checkpoint_now(clinic.house._writing)
+        clinic.house.audit.checkpoint_now(clinic.house.db)
     assert published == {path: path.read_bytes() for path in published}
     clinic.house.audit.checkpoint_now = lambda db: None  # type: ignore[method-assign]  # so that the fixture can close
 

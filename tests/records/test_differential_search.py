@@ -12,11 +12,11 @@ from tests.support.clinic import Clinic
 from tests.support.differential import TYPES, Oracle
 
 
-@pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+@pytest.fixture(scope="module", params=["bent", "plain"])
+def oracle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
     clinic = Clinic(tmp_path_factory.mktemp("differential") / "data")
     try:
-        yield Oracle(clinic, seed=1)
+        yield Oracle(clinic, seed=1, bent=request.param == "bent")
     finally:
         clinic.close()
         clinic.loop.close()
@@ -26,9 +26,9 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
 def test_random_searches_agree_with_plain_values(oracle: Oracle, type_: str) -> None:
     random = Random(f"agree {type_}")
     answered = 0
-    for _ in range(60):
+    for _ in range(40):
         asked = oracle.question(random, type_)
         expected = oracle.naive(type_, asked)
         assert oracle.stored(type_, asked) == expected, asked
         answered += bool(expected)
-    assert answered > 10  # questions that nothing answers would prove nothing
+    assert answered > 5  # questions that nothing answers would prove nothing

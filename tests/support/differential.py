@@ -64,11 +64,14 @@ _SYSTEMS = ("http://loinc.org", "urn:x:1", "")
 class Oracle:
     """A store full of random records, and the same records in the plain.
 
+    Args:
+        bent: with unusual values; without them dates are points and single days, which are answered in another way.
+
     Attributes:
         plain: (resource, lastUpdated in ms) by type, in the order of writing.
     """
 
-    def __init__(self, clinic: Clinic, seed: int) -> None:
+    def __init__(self, clinic: Clinic, seed: int, *, bent: bool = True) -> None:
         self.clinic = clinic
         self.ctx: Context = clinic.context()
         self.plain: dict[str, list[tuple[JSON, int]]] = {type_: [] for type_ in TYPES}
@@ -84,7 +87,7 @@ class Oracle:
                     chosen[resource["resourceType"]].append(resource)
         for type_, found in chosen.items():
             kept = random.sample(found, min(len(found), _PER_TYPE // 2))
-            made = [_valid(random, found, f"bent-{number}") for number in range(_PER_TYPE - len(kept))]
+            made = [_valid(random, found, f"bent-{number}") for number in range(_PER_TYPE - len(kept) if bent else 0)]
             for resource in [*kept, *made]:
                 self.put(type_, resource)
         self._rows = {

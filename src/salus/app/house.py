@@ -63,7 +63,7 @@ class House:
     Attributes:
         services: what interactions use.
         keyring, tokens, users, sign_in: for signing in and for administration.
-        db: the connection for reading, of the thread that opened the house.
+        db: the one connection to the records, used on the thread that opened the house.
     """
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None, stand: Stand | None = None) -> None:
@@ -74,10 +74,10 @@ class House:
         policy = load_policy(policy_text(settings))  # first: it needs nothing open that would have to be closed again
         self.keyring: Keyring = stand.keyring(open_keyring(folder / KEYS_FOLDER, provider_of(settings)))
         page_key = self.keyring.page_key("records")
-        writing = open_database(folder / DATABASE, page_key)
-        for prepare in (prepare_records, prepare_audit, prepare_relations, prepare_identity):
-            prepare(writing)
+        # One connection for reading and writing: a second one would drop its decrypted pages at each of our commits.
         self.db = open_database(folder / DATABASE, page_key)
+        for prepare in (prepare_records, prepare_audit, prepare_relations, prepare_identity):
+            prepare(self.db)
         self.access: Access = stand.access(Access(policy, Relations(self.db), self._surrogate))
         self.audit: AuditLog = stand.audit(AuditLog(self.keyring.tenant, self.clock, folder / CHECKPOINTS))
         hasher = PasswordHasher()
@@ -93,9 +93,8 @@ class House:
         self.sign_in = SignIn(self.db, self.keyring.tenant, self.users, hasher, self.clock)
         identity = IdentityWrites(self.clock, self.tokens.forget)
         self._lock = FileLock(folder / f"{DATABASE}.lock")
-        self._writing = writing
         participants = (RecordsWriter(), RelationWrites(), identity, self.audit)
-        self.writer = Writer(writing, self._lock, participants)
+        self.writer = Writer(self.db, self._lock, participants)
         store = Store(self.db, self.keyring)
         self.services = Services(
             self.access, self.audit, store, self.writer, self.clock, settings.limits, settings.base_url
@@ -125,8 +124,7 @@ class House:
     def close(self) -> None:
         """Write what is queued, sign a last checkpoint, let go of everything."""
         self.writer.close()
-        self.audit.checkpoint_now(self._writing)
-        self._writing.close()
+        self.audit.checkpoint_now(self.db)
         self.db.close()
         self._lock.close()
         self.keyring.close()

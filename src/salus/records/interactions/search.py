@@ -52,13 +52,13 @@ async def search(ctx: Context, type_: str, asked: Sequence[tuple[str, str]], *, 
     if cursor is not None:
         asked, lenient = list(cursor.query), cursor.lenient
     query = read_query(ctx, permit, list(asked), lenient=lenient)
-    how = plan_of(ctx, permit, query)
     limits = ctx.services.limits
     count = min(limits.page_size if query.count is None else query.count, limits.page_size_max)
     counting = query.summary == "count" or query.count == 0  # https://hl7.org/fhir/R4/search.html#count
     page: list[Hit] = []
     rest: Cursor | None = None
     with ctx.store.reader.snapshot():
+        how = plan_of(ctx, permit, query)
         total = _total(ctx, permit, how) if counting or query.total in {"accurate", "estimate"} else None
         if not counting:
             page, rest = page_of(ctx, permit, query, how, count, cursor)
