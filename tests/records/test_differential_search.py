@@ -26,7 +26,7 @@ def oracle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_random_searches_agree_with_plain_values(oracle: Oracle, type_: str) -> None:
     random = Random(f"agree {type_}")
     answered = 0
-    for _ in range(40):
+    for _ in range(60):
         asked = oracle.question(random, type_)
         expected = oracle.naive(type_, asked)
         assert oracle.stored(type_, asked) == expected, asked

@@ -167,9 +167,7 @@ def passphrase_of(settings: Settings) -> bytes | None:
     if settings.keys.passphrase_file:
         path = settings.path(settings.keys.passphrase_file)
         if not path.is_file():
-            raise Problem(
-                Kind.UNAVAILABLE, f"There is no passphrase file {path.name}, which [keys] names."
-            )
+            raise Problem(Kind.UNAVAILABLE, f"There is no passphrase file {path.name}, which [keys] names.")
         if path.stat().st_mode & 0o077:
             raise Problem(Kind.UNAVAILABLE, f"Others may read the passphrase file: chmod 600 {path.name}")
         return path.read_bytes().rstrip(b"\n")
