@@ -101,9 +101,7 @@ def test_the_validator_would_notice_a_broken_record(charts: list[list[Resource]]
         check(broken)
 
 
-def test_all_types_occur_and_the_usual_ones_in_each_chart(
-    staff: list[Resource], charts: list[list[Resource]]
-) -> None:
+def test_all_types_occur_and_the_usual_ones_in_each_chart(staff: list[Resource], charts: list[list[Resource]]) -> None:
     assert {each["resourceType"] for each in staff} == CLINIC_TYPES
     counts: Counter[str] = Counter()
     for chart in charts:
@@ -121,9 +119,7 @@ def test_charts_have_the_promised_size(charts: list[list[Resource]]) -> None:
     assert min(sizes) >= 20
 
 
-def test_references_stay_inside_the_chart_and_the_clinic(
-    staff: list[Resource], charts: list[list[Resource]]
-) -> None:
+def test_references_stay_inside_the_chart_and_the_clinic(staff: list[Resource], charts: list[list[Resource]]) -> None:
     common = {_name(each) for each in staff}
     for chart in charts:
         known = common | {_name(each) for each in chart}
@@ -147,10 +143,7 @@ def test_no_resource_is_in_two_charts(charts: list[list[Resource]]) -> None:
     for chart in charts:
         mine = chart[0]["id"]
         subjects = {
-            value
-            for each in chart
-            for key, value in _walk(each)
-            if key == "reference" and value.startswith("Patient/")
+            value for each in chart for key, value in _walk(each) if key == "reference" and value.startswith("Patient/")
         }
         assert subjects == {f"Patient/{mine}"}
 
@@ -278,8 +271,7 @@ def test_notes_quote_the_chart(charts: list[list[Resource]]) -> None:
             assert len(raw) == attachment["size"]
             assert f"{chart[0]['name'][0]['given'][0]} {chart[0]['name'][0]['family']}" in raw.decode()
         texts = "".join(
-            b64decode(note["content"][0]["attachment"]["data"]).decode()
-            for note in _of(chart, "DocumentReference")
+            b64decode(note["content"][0]["attachment"]["data"]).decode() for note in _of(chart, "DocumentReference")
         )
         for condition in _of(chart, "Condition"):
             assert condition["code"]["text"] in texts

@@ -81,9 +81,7 @@ def test_many_diseases_and_comorbidity_occur(crowd: list[list[Resource]]) -> Non
     ("loinc", "drug", "fall"),
     [("4548-4", METFORMIN, 0.5), ("13457-7", ATORVASTATIN, 30), ("44261-6", SERTRALINE, 4)],
 )
-def test_marker_falls_after_treatment(
-    crowd: list[list[Resource]], loinc: str, drug: str, fall: float
-) -> None:
+def test_marker_falls_after_treatment(crowd: list[list[Resource]], loinc: str, drug: str, fall: float) -> None:
     falls = []
     for chart in crowd:
         starts = [at for at, code in _requests(chart) if code == drug]
@@ -131,8 +129,7 @@ def test_nobody_allergic_to_penicillin_gets_amoxicillin() -> None:
     seen = 0
     for chart in population(8, 450, TODAY):
         allergic = any(
-            each["resourceType"] == "AllergyIntolerance" and _code(each) == PENICILLIN_ALLERGY
-            for each in chart
+            each["resourceType"] == "AllergyIntolerance" and _code(each) == PENICILLIN_ALLERGY for each in chart
         )
         seen += allergic
         assert not (allergic and AMOXICILLIN in {code for _, code in _requests(chart)})

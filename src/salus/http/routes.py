@@ -83,7 +83,6 @@ class Router:
             raise Problem(Kind.METHOD, f"This address does not answer {method}.")
         raise Problem(Kind.NOT_FOUND, "There is nothing at this address.", "no route")
 
-
     def methods(self, segments: list[str]) -> list[str]:
         """What an address answers, for the header `Allow` (RFC 9110 section 10.2.1)."""
         shaped = (route for route in self.routes if len(route.segments) == len(segments))
