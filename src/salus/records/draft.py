@@ -22,7 +22,7 @@ from salus.records.store.store import Version, entities
 from salus.records.store.write import Change, Guard, RecordsPart
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
     """A version on its way to the store, with everything that has to be committed beside it."""
 

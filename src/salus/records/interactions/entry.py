@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +57,7 @@ class Entry:
     if_none_exist: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """One entry of the response: `response.*` and the resource as JSON, if it is to be shown."""
 
@@ -182,13 +181,22 @@ def _unreadable(place: str, text: str) -> Problem:
     return Problem(Kind.INCORRECT, words, issues=(Issue("value", words, place),))
 
 
-@contextmanager
-def placed(entry: Entry) -> Iterator[None]:
+class placed:  # noqa: N801  reads as the verb that it is: `with placed(entry):`
     """Tell problems of one entry with their place in the Bundle."""
-    try:
-        yield
-    except Problem as problem:
-        prefix = f"Bundle.entry[{entry.index}]"
+
+    __slots__ = ("_index",)
+
+    def __init__(self, entry: Entry) -> None:
+        self._index = entry.index
+
+    def __enter__(self) -> None:
+        """Nothing happens while all is well."""
+
+    def __exit__(self, _kind: object, problem: BaseException | None, _trace: object) -> None:
+        """Raise a `Problem` again, with the entry before each place."""
+        if not isinstance(problem, Problem):
+            return
+        prefix = f"Bundle.entry[{self._index}]"
         issues = problem.issues or (Issue(ISSUE_TYPES[problem.kind], problem.public),)
         raise Problem(
             problem.kind,
