@@ -22,7 +22,6 @@ _log = logging.getLogger(__name__)
 
 _MAX_WEIGHT = 2_000  # rows in one group: bounds the time that others wait for the lock
 _IDLE_SECONDS = 0.05
-_GATHER_SECONDS = 0.001  # how long a group under load waits for others
 _LOCK_PAUSE = 0.001  # seconds between two tries for the lock
 _LOCK_TRIES = 40  # then wait for it in the kernel, which is fair
 
@@ -94,7 +93,6 @@ class Writer:
         self._waiting: list[_Job] = []
         self._scheduled = False
         self._tries = 0
-        self._last_size = 0
         self._housekeeping: asyncio.TimerHandle | None = None
 
     def submit(self, unit: Unit) -> asyncio.Future[None]:
@@ -108,10 +106,7 @@ class Writer:
         self._waiting.append((unit, future))
         if not self._scheduled:
             self._scheduled = True
-            if self._last_size > 1:  # there is company: a group costs the same whether two share it or twenty
-                loop.call_later(_GATHER_SECONDS, self._flush, loop)
-            else:
-                loop.call_soon(self._flush, loop)
+            loop.call_soon(self._flush, loop)  # runs after every request that is ready now has queued its unit
         return future
 
     def close(self) -> None:
@@ -131,10 +126,8 @@ class Writer:
                 return
             self._lock.__enter__()
         self._tries = 0
-        group = self._gather()
-        self._last_size = len(group)
         try:
-            self._commit(group)
+            self._commit(self._gather())
         finally:
             self._lock.__exit__()
             self._scheduled = bool(self._waiting)
