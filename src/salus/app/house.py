@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from salus.access.decide import Access
@@ -182,10 +181,3 @@ def _user_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
-
-
-def folder_problem(folder: Path) -> str:
-    """What is wrong with the data folder's own permissions; nothing when it is private."""
-    if folder.stat().st_mode & 0o077:
-        return f"Others may look into {folder}: chmod 700 {folder}"
-    return ""
