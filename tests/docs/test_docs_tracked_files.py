@@ -58,3 +58,11 @@ def test_no_file_names(what: str) -> None:
 
 def test_there_are_files_to_look_at() -> None:
     assert {Path("README.md"), Path("Makefile"), Path("src/salus/cli/demo.py")} <= {path for path, _ in tracked()}
+
+
+def test_no_link_is_kept() -> None:
+    """A link leads out of the repository: on another machine nowhere, on this one over somebody's folder."""
+    if not ((ROOT / ".git").exists() and shutil.which("git")):
+        pytest.skip("this is not a git checkout")
+    listing = subprocess.run(["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, check=True, text=True)
+    assert [line for line in listing.stdout.splitlines() if line.startswith("120000")] == []
