@@ -37,11 +37,8 @@ HEAD = """# UCUM {version}, {date}. Copyright Regenstrief Institute, Inc. and Th
 
 def rows(root: ElementTree.Element) -> list[str]:
     """The lines of the table in the order of the source."""
-    found = []
-    for prefix in root.iter(f"{SPACE}prefix"):
-        found.append(f"prefix\t{prefix.get('Code')}\t{prefix.find(f'{SPACE}value').get('value')}")
-    for base in root.iter(f"{SPACE}base-unit"):
-        found.append(f"base\t{base.get('Code')}\tyes\t1\t{base.get('Code')}")
+    found = [f"prefix\t{p.get('Code')}\t{p.find(f'{SPACE}value').get('value')}" for p in root.iter(f"{SPACE}prefix")]
+    found += [f"base\t{base.get('Code')}\tyes\t1\t{base.get('Code')}" for base in root.iter(f"{SPACE}base-unit")]
     for unit in root.iter(f"{SPACE}unit"):
         value = unit.find(f"{SPACE}value")
         kind, inner = "unit", value

@@ -80,7 +80,7 @@ def _special(code: str) -> Scale | None:
     found = _atom(code)
     if found is None or found[1].kind != "special":
         return None
-    prefix, entry, name = found
+    prefix, _, name = found
     if name in _ZEROS:
         inner = _defined(name)
         return Scale(prefix * inner.multiplier, _ZEROS[name], inner.dimension)
