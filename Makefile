@@ -25,7 +25,11 @@ $(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(VEN
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+$(VENV)/.kms: requirements/kms.txt $(VENV)/.run
+	$(PIP) --require-hashes -r requirements/kms.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.kms
 	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
@@ -54,6 +58,7 @@ contracts: $(VENV)/.dev ## which room may import which
 .PHONY: pytest
 pytest: $(VENV)/.dev ## tests only (ARGS="-k attack")
 	@command -v curl >/dev/null || tools/debian.sh curl "a test runs the tour of the README"
+	@command -v softhsm2-util >/dev/null || tools/debian.sh softhsm2 "the PKCS#11 key provider is tried against a soft HSM" || true
 	$(BIN)/pytest -n $(WORKERS) -m "not deep" $(ARGS)
 
 .PHONY: test
@@ -77,7 +82,7 @@ format: $(VENV)/.dev ## put the code into shape
 
 .PHONY: lock
 lock: $(VENV)/.dev ## pin the requirements anew, with hashes
-	for name in run build dev; do \
+	for name in run build kms dev; do \
 	  $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	    --strip-extras --allow-unsafe --output-file requirements/$$name.txt requirements/$$name.in; done
 
