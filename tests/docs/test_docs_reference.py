@@ -15,7 +15,7 @@ from salus.audit.event import DESCRIPTIONS, EventType
 from salus.audit.report import HARMLESS, FindingKind
 from salus.fhir.capability import capability
 from salus.fhir.definitions import resource_types
-from salus.fhir.search import controls, query
+from salus.fhir.search import controls, query, reading
 from salus.fhir.search.parameters import _READS, parameters
 from salus.http.errors import STATUS
 from salus.http.table import routes
@@ -114,7 +114,7 @@ def test_search_kinds_modifiers_and_controls_are_those_of_the_grammar() -> None:
     documented = sections(text_of("docs/reference/search.md"))
     assert {row[0] for row in rows(documented["Kinds"])} == set(_READS)
     listed = {row[0].removeprefix(":"): row[1] for row in rows(documented["Modifiers"])}
-    known = {modifier: kind for kind, some in query._MODIFIERS.items() for modifier in some}
+    known = {modifier: kind for kind, some in reading.MODIFIERS.items() for modifier in some}
     assert listed == {**known, "missing": "every kind", "Type": "reference"}
     assert {row[0] for row in rows(documented["What shapes the answer"])} == query._CONTROLS
     for name in query._NOT_OFFERED:
@@ -127,7 +127,7 @@ def test_reasons_and_limits_of_search_are_those_of_the_program() -> None:
     assert {row[0] for row in rows(documented["Parameters that are not answered"])} == reasons
     limits = {row[0]: row[1] for row in rows(documented["Limits and errors"])}
     assert limits["parameters of a search"] == str(query.MAX_PARAMETERS)
-    assert limits["values in all of them"] == str(query.MAX_VALUES)
+    assert limits["values in all of them"] == str(reading.MAX_VALUES)
     largest = next(row for row in rows(text_of("docs/reference/settings.md")) if row[0] == "page_size_max")
     assert largest[2] == str(controls.MAX_COUNT)
 

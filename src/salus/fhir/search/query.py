@@ -6,34 +6,29 @@ unknown and unanswered parameters are passed over and listed instead. A modifier
 Salus does not know is always an error: to drop it would return records that were not asked for. All
 mistakes are reported at once.
 
-Answered modifiers: :missing (but on _id and _lastUpdated); :exact and :contains on strings; :not and :text
-on tokens; :identifier and :Type on references. Not answered: chains, `_has`, `_revinclude`, :iterate,
-:above, :below, :in, :not-in, :of-type. https://hl7.org/fhir/R4/search.html
+A clause is read in `reading`, what shapes the answer in `controls`. https://hl7.org/fhir/R4/search.html
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from salus.fhir.definitions import resource_types
-from salus.fhir.search import controls, terms
-from salus.fhir.search.clauses import Clause, Include, Query, TokenValue, UriValue, Value
-from salus.fhir.search.parameters import Parameter, parameters
+from salus.fhir.search import controls
+from salus.fhir.search.clauses import Clause, Include, Query
+from salus.fhir.search.parameters import parameters
+from salus.fhir.search.reading import Setting, clause, parameter
 from salus.fhir.search.terms import refuse, unanswered
 from salus.kernel.clock import SystemClock
 from salus.kernel.errors import Issue, Kind, Problem
 
 MAX_PARAMETERS = 100
-MAX_VALUES = 500
 
 _NAME = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
 _PASSED_OVER = {"_format", "_pretty"}
 _NOT_OFFERED = {"_revinclude", "_list", "_filter", "_type", "_contained", "_containedType", "_score"}
 _CONTROLS = {"_include", "_count", "_total", "_summary", "_elements", "_sort", "_page"}
-_BY_OPENING = {"missing", "not", "text", "contains"}
-_MODIFIERS = {"string": {"exact", "contains"}, "token": {"not", "text"}, "reference": {"identifier"}}
 
 
 def parse(
@@ -58,7 +53,7 @@ def parse(
     """
     if len(pairs) > MAX_PARAMETERS:
         raise Problem(Kind.TOO_COSTLY, f"A search takes at most {MAX_PARAMETERS} parameters.")
-    draft = _Draft(type_, lenient, bases, SystemClock().now_ms() if now_ms is None else now_ms)
+    draft = _Draft(type_, lenient, Setting(bases, SystemClock().now_ms() if now_ms is None else now_ms))
     issues = []
     for name, text in pairs:
         try:
@@ -97,13 +92,11 @@ def canonical(query: Query) -> list[tuple[str, str]]:
 class _Draft:
     """A query while it is read."""
 
-    def __init__(self, type_: str, lenient: bool, bases: Sequence[str], now_ms: int) -> None:
+    def __init__(self, type_: str, lenient: bool, setting: Setting) -> None:
         self._type = type_
         self._known = parameters(type_)
         self._lenient = lenient
-        self._bases = bases
-        self._now_ms = now_ms
-        self._values = 0
+        self._setting = setting
         self._clauses: list[Clause] = []
         self._include: list[Include] = []
         self._ignored: list[str] = []
@@ -124,16 +117,10 @@ class _Draft:
             self._control(code, text)
             return
         found = self._known.get(code)
-        if found is not None and not found.unsupported:
-            if colon:
-                _check_modifier(found, modifier)
-            self._clauses.append(self._clause(found, modifier, text))
-        elif self._lenient:
+        if self._lenient and (found is None or found.unsupported):
             self._ignored.append(name if _NAME.fullmatch(name) else "(name not shown)")
-        elif found is not None:
-            raise unanswered(f"is not supported: {found.unsupported}")
-        else:
-            raise unanswered(f"is not a search parameter of {self._type}")
+            return
+        self._clauses.append(clause(parameter(self._type, code), modifier if colon else None, text, self._setting))
 
     def query(self) -> Query:
         """The whole, once every pair was taken."""
@@ -166,59 +153,3 @@ class _Draft:
             case _:
                 value = text
         self._controls[name] = value
-
-    def _clause(self, found: Parameter, modifier: str, text: str) -> Clause:
-        targets = found.targets
-        if modifier in resource_types():
-            targets = (modifier,)
-        parts = terms.split(text, ",")
-        self._values += len(parts)
-        if self._values > MAX_VALUES:
-            raise Problem(Kind.TOO_COSTLY, f"A search takes at most {MAX_VALUES} values.")
-        if not all(parts):
-            raise refuse("has an empty value")
-        return Clause(
-            parameter=found.code,
-            kind=found.kind,
-            families=found.families,
-            modifier=modifier,
-            values=tuple(self._value(found.kind, modifier, targets, part) for part in parts),
-            targets=targets,
-            indexed=not found.low_cardinality and modifier not in _BY_OPENING,
-            text=text,
-        )
-
-    def _value(self, kind: str, modifier: str, targets: tuple[str, ...], text: str) -> Value:
-        if modifier == "missing":
-            if text not in ("true", "false"):
-                raise refuse("is not true or false")
-            return TokenValue(None, text)
-        if modifier == "text":
-            return terms.string(text)
-        if modifier == "identifier":
-            return terms.token(text)
-        if kind == "reference":
-            return terms.reference(text, targets, self._bases)
-        if kind == "date":
-            return terms.day(text, self._now_ms)
-        return _READERS[kind](text)
-
-
-def _check_modifier(found: Parameter, modifier: str) -> None:
-    if found.code not in ("_id", "_lastUpdated"):
-        if modifier == "missing" or modifier in _MODIFIERS.get(found.kind, ()):
-            return
-        if found.kind == "reference" and modifier in resource_types():
-            if found.targets and modifier not in found.targets:
-                raise refuse(f"never points to {modifier}")
-            return
-    raise unanswered("is not supported with this modifier")
-
-
-_READERS: dict[str, Callable[[str], Value]] = {
-    "token": terms.token,
-    "string": terms.string,
-    "number": terms.number,
-    "quantity": terms.quantity,
-    "uri": lambda text: UriValue(terms.unescape(text)),
-}
