@@ -33,6 +33,7 @@ class EventType(StrEnum):
     RECORD_TRANSACTION = "record.transaction"
     RECORD_BATCH = "record.batch"
     RECORD_IMPORT = "record.import"
+    RECORD_OPERATION = "record.operation"
     AUTH_SIGNIN = "auth.signin"
     AUTH_SIGNOUT = "auth.signout"
     AUTH_REFUSED = "auth.refused"
@@ -62,6 +63,7 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.RECORD_TRANSACTION: "A transaction bundle was carried out as one.",
     EventType.RECORD_BATCH: "A batch bundle was carried out entry by entry.",
     EventType.RECORD_IMPORT: "Records were imported from a file on the server.",
+    EventType.RECORD_OPERATION: "An operation was called; the entry names it and the records that were given.",
     EventType.AUTH_SIGNIN: "Someone proved who they are.",
     EventType.AUTH_SIGNOUT: "Someone ended their session.",
     EventType.AUTH_REFUSED: "A sign-in or a token was refused.",

@@ -12,7 +12,9 @@ from typing import Any
 from salus.fhir.definitions import resource_types
 from salus.fhir.search.parameters import parameters
 
-_PUBLISHED = "2026-11-24"
+PUBLISHED = "2026-11-24"
+"""Date of this version of the program, in the resources that describe it."""
+
 _INTERACTIONS = (
     "read",
     "vread",
@@ -37,7 +39,7 @@ def capability(base: str, version: str) -> dict[str, Any]:
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": _PUBLISHED,
+        "date": PUBLISHED,
         "kind": "instance",
         "software": {"name": "Salus", "version": version},
         "implementation": {"description": "Salus health records", "url": base},

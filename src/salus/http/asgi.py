@@ -107,7 +107,7 @@ class Application:
         else:
             actor = await self._authenticate(request, request_id, tenant)
         context = Context(self._services, actor, request_id, request.address)
-        return await route.handler(Call(request, context, values))
+        return await route.handler(Call(request, context, values, segments))
 
     async def _authenticate(self, request: Request, request_id: str, tenant: str) -> Actor:
         scheme, _, token = request.header(b"authorization").partition(" ")

@@ -29,11 +29,13 @@ class Call:
     Attributes:
         context: who asks and what may be used for them.
         path: values of the pattern's `{names}`.
+        segments: of the path, from `fhir` on.
     """
 
     request: Request
     context: Context
     path: dict[str, str]
+    segments: Sequence[str] = ()
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -65,9 +67,10 @@ class Router:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
-        self._by_shape: dict[tuple[str, int], list[Route]] = {}
+        self._by_shape: dict[tuple[str, int, str], list[Route]] = {}
         for route in routes:
-            self._by_shape.setdefault((route.method, len(route.segments)), []).append(route)
+            shape = (route.method, len(route.segments), _operation(route.segments))
+            self._by_shape.setdefault(shape, []).append(route)
 
     def find(self, method: str, segments: list[str]) -> tuple[Route, dict[str, str]]:
         """Find the route for a method and path segments.
@@ -75,7 +78,7 @@ class Router:
         Raises:
             Problem: NOT_FOUND when no pattern fits, METHOD when only the method does not.
         """
-        for route in self._by_shape.get((method, len(segments)), ()):
+        for route in self._by_shape.get((method, len(segments), _operation(segments)), ()):
             values = _match(route.segments, segments)
             if values is not None:
                 return route, values
@@ -87,6 +90,12 @@ class Router:
         """What an address answers, for the header `Allow` (RFC 9110 section 10.2.1)."""
         shaped = (route for route in self.routes if len(route.segments) == len(segments))
         return sorted({route.method for route in shaped if _match(route.segments, segments) is not None})
+
+
+def _operation(segments: Sequence[str]) -> str:
+    """The name of an operation, which the last segment of an address may be: the others are not looked at then."""
+    last = segments[-1]
+    return last if last[:1] == "$" else ""
 
 
 def _match(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:

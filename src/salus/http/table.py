@@ -10,8 +10,9 @@ from salus.audit.reader import AuditReader
 from salus.http import auth_api, health
 from salus.http.audit_api import list_events, read_event
 from salus.http.auth_api import Identity
-from salus.http.fhir_api import history, instance, system, type_level
+from salus.http.fhir_api import history, instance, operations, system, type_level
 from salus.http.routes import PUBLIC, SELF, Route, Router
+from salus.records.operations.table import OPERATIONS
 
 _ALL = "record:*"
 """A Bundle: each entry asks for its own permission."""
@@ -27,6 +28,7 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
     """
     p = Permission
     record = "/fhir/{type}/{id}"
+    operation = "/fhir/OperationDefinition"
     return Router(
         [
             Route("GET", "/health", PUBLIC, health.live, "Says that the process is alive."),
@@ -42,6 +44,11 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
                 "Lists the audit log, newest first.",
             ),
             Route("GET", "/fhir/AuditEvent/{id}", p.AUDIT_READ, read_event(audit), "Reads one audit entry."),
+            Route("GET", operation, PUBLIC, operations.list_definitions(OPERATIONS), "Searches the operations."),
+            Route(
+                "GET", f"{operation}/{{id}}", PUBLIC, operations.read_definition(OPERATIONS), "Describes an operation."
+            ),
+            *operations.routes_of(OPERATIONS),
             Route("POST", "/fhir", _ALL, system.bundle_in, "Carries out a transaction or batch Bundle."),
             Route("GET", "/fhir/_history", p.RECORD_HISTORY, history.of_system, "History of everything."),
             Route("GET", "/fhir/{type}", p.RECORD_SEARCH, type_level.search, "Searches a type."),

@@ -55,6 +55,7 @@ class Context:
         request: identifier of the request, in logs and in the audit entry.
         address: where it came from.
         entities: what a failed attempt was about, for its audit entry; interactions note it as they learn it.
+        asked: the operation that was called, for the audit entry of a failed attempt.
     """
 
     services: Services
@@ -62,6 +63,7 @@ class Context:
     request: str
     address: str = ""
     entities: tuple[Entity, ...] = field(default=())
+    asked: str = ""
 
     @property
     def store(self) -> Store:
@@ -139,5 +141,5 @@ async def _note_failure(ctx: Context, type_: EventType, problem: Problem) -> Non
         return  # the log itself may be what is away; nothing was released either
     outcome = Outcome.REFUSED if problem.kind in _REFUSED else Outcome.FAILED
     reason = problem.detail or problem.kind.value
-    event = ctx.event(type_, outcome=outcome, reason=reason, entities=ctx.entities)
+    event = ctx.event(type_, outcome=outcome, reason=reason, entities=ctx.entities, query=ctx.asked)
     await ctx.commit(Unit(), event)

@@ -13,6 +13,7 @@ from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.interactions.batch import batch
 from salus.records.interactions.entry import Fresh, entries_of, results
 from salus.records.interactions.transaction import transaction
+from salus.records.operations.in_batch import operate
 
 
 async def metadata(call: Call) -> Response:
@@ -33,7 +34,7 @@ async def bundle_in(call: Call) -> Response:
         raise Problem(Kind.INCORRECT, text, issues=(Issue("invalid", text, "Bundle.type"),))
     limit = call.context.services.limits.bundle_entries
     if kind == "batch":
-        answers = await batch(call.context, entries_of(sent, limit))
+        answers = await batch(call.context, entries_of(sent, limit), operate)
     else:
         answers = await transaction(call.context, Fresh(sent, raw, limit))
     return Response(200, bundle.responses(f"{kind}-response", results(answers)), FHIR_JSON)

@@ -8,7 +8,7 @@ others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from salus.fhir.outcome import outcome
 from salus.kernel.errors import Kind, Problem
@@ -19,11 +19,17 @@ from salus.records.interactions.entry import STATUS, Answer, Entry, answer_made,
 from salus.records.interactions.get import get_in_bundle
 from salus.records.interactions.update import conditional_update, update
 
+Operate = Callable[[Context, Entry], Awaitable[Answer]]
+"""Carries out an entry that calls an operation; operations are built on the interactions, so they are handed in."""
+
 _TOGETHER = 32  # entries on their way at once: enough to share flushes, not enough to crowd others out
 
 
-async def batch(ctx: Context, entries: Sequence[Entry]) -> list[Answer]:
+async def batch(ctx: Context, entries: Sequence[Entry], operate: Operate) -> list[Answer]:
     """Carry out a batch Bundle.
+
+    Args:
+        operate: for entries that call an operation.
 
     Returns:
         One answer per entry, in the order of the request; failures as answers with an OperationOutcome.
@@ -33,15 +39,15 @@ async def batch(ctx: Context, entries: Sequence[Entry]) -> list[Answer]:
     """
     answers: list[Answer] = []
     for start in range(0, len(entries), _TOGETHER):
-        answers += await asyncio.gather(*(_one(ctx, entry) for entry in entries[start : start + _TOGETHER]))
+        answers += await asyncio.gather(*(_one(ctx, entry, operate) for entry in entries[start : start + _TOGETHER]))
     return answers
 
 
-async def _one(ctx: Context, entry: Entry) -> Answer:
+async def _one(ctx: Context, entry: Entry, operate: Operate) -> Answer:
     alone = Context(ctx.services, ctx.actor, ctx.request, ctx.address)
     try:
         with placed(entry):
-            return await _carry_out(alone, entry)
+            return await (operate(alone, entry) if entry.operation else _carry_out(alone, entry))
     except Problem as problem:
         status = STATUS.get(problem.kind)
         if status is None:

@@ -43,6 +43,7 @@ class Entry:
         id: from the address; assigned by a transaction for new records.
         query: the search part of a conditional address or of a GET.
         tail: what follows the id in the address of a GET (`_history`, `_history/3`).
+        operation: name of the operation that the address calls, without `$`.
     """
 
     index: int
@@ -55,6 +56,7 @@ class Entry:
     resource: dict[str, Any] | None
     if_match: int | None
     if_none_exist: str
+    operation: str = ""
 
 
 @dataclass(slots=True)
@@ -125,11 +127,12 @@ def _entry(index: int, item: Any) -> Entry:
         raise _unreadable(f"{place}.request.method", "the method must be GET, POST, PUT or DELETE")
     if not isinstance(url, str):
         raise _unreadable(f"{place}.request.url", "the request needs an address")
-    type_, id_, tail, query = _split(url, place)
+    address, operation, query = _operation(url)
+    type_, id_, tail = _split(address, place, on_system=bool(operation))
     resource = item.get("resource")
     if resource is not None and not isinstance(resource, dict):
         raise _unreadable(f"{place}.resource", "a resource must be an object")
-    if method == "POST" and id_:
+    if method == "POST" and id_ and not operation:
         raise _unreadable(f"{place}.request.url", "POST goes to a type, without an id")
     if method in {"PUT", "DELETE"} and not (id_ or query):
         raise _unreadable(f"{place}.request.url", f"{method} needs an id or a condition")
@@ -144,15 +147,24 @@ def _entry(index: int, item: Any) -> Entry:
         resource=resource,
         if_match=_version(_text(request, "ifMatch", f"{place}.request"), place),
         if_none_exist=_text(request, "ifNoneExist", f"{place}.request").lstrip("?"),
+        operation=operation,
     )
 
 
-def _split(url: str, place: str) -> tuple[str, str, str, str]:
+def _operation(url: str) -> tuple[str, str, str]:
+    """Address without query and operation, name of the operation without `$`, and the query."""
     path, _, query = url.lstrip("/").partition("?")
+    address, _, last = path.rpartition("/")
+    return (address, last[1:], query) if last.startswith("$") else (path, "", query)
+
+
+def _split(path: str, place: str, *, on_system: bool) -> tuple[str, str, str]:
     parts = path.split("/")
+    if parts == [""] and on_system:
+        return "", "", ""
     if parts[0] not in _TYPES:
         raise _unreadable(f"{place}.request.url", "the address must start with a resource type")
-    return parts[0], parts[1] if len(parts) > 1 else "", "/".join(parts[2:]), query
+    return parts[0], parts[1] if len(parts) > 1 else "", "/".join(parts[2:])
 
 
 def _text(item: dict[str, Any], name: str, place: str) -> str:

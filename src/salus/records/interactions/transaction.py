@@ -86,6 +86,10 @@ async def transaction(ctx: Context, fresh: Callable[[], Sequence[Entry]]) -> lis
 async def stage_writes(ctx: Context, entries: Sequence[Entry], staging: Staging) -> None:
     """Stage everything but the reads; gives way to other requests between entries."""
     for entry in entries:
+        if entry.operation:
+            with placed(entry):
+                text = "An operation may be an entry of a batch, not of a transaction."
+                raise Problem(Kind.INCORRECT, text, issues=(Issue("not-supported", text, "request.url"),))
         if entry.method == "GET":  # a read that cannot be answered stops the transaction before anything is written
             with placed(entry):
                 check_get(ctx, entry)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every operation of Salus in one place; `docs/reference/operations.md` lists the same, and a test compares."""
+
+from __future__ import annotations
+
+from salus.records.operations import meta
+from salus.records.operations.operation import Operation
+
+OPERATIONS: tuple[Operation, ...] = (
+    meta.META,
+    meta.META_ADD,
+    meta.META_DELETE,
+)
+
+
+def named(code: str, type_: str = "", id_: str = "") -> Operation | None:
+    """The operation that an address calls; None when there is none.
+
+    Args:
+        code: the name without `$`.
+        type_, id_: of the address.
+    """
+    level = "instance" if id_ else "type" if type_ else "system"
+    for operation in OPERATIONS:
+        known = operation.definition
+        if known.code == code and level in known.levels and (not type_ or not known.types or type_ in known.types):
+            return operation
+    return None
