@@ -16,6 +16,7 @@ from salus.http import table
 from salus.http.routes import PUBLIC, SELF, Route
 from salus.kernel.settings import SECTIONS
 from salus.records.context import audited
+from salus.records.operations.table import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "salus"
@@ -171,12 +172,14 @@ def test_the_public_routes_are_these() -> None:
         ("GET", "/health/ready"),
         ("POST", "/auth/token"),
         ("GET", "/fhir/metadata"),
+        ("GET", "/fhir/OperationDefinition"),
+        ("GET", "/fhir/OperationDefinition/{id}"),
     }
 
 
 def test_everything_below_fhir_asks_for_a_permission() -> None:
     for route in routes():
-        if route.pattern.startswith("/fhir") and route.pattern != "/fhir/metadata":
+        if route.pattern.startswith("/fhir") and route.permission != PUBLIC:
             assert isinstance(route.permission, Permission) or route.permission == "record:*"
 
 
@@ -209,6 +212,13 @@ def test_access_is_asked_for_in_every_interaction() -> None:
     }
     assert len(stories) >= 11
     assert [story for story, text in stories.items() if not deciding.search(text)] == []
+
+
+def test_operations_without_a_permission_of_their_own_ask_in_their_story() -> None:
+    for operation in OPERATIONS:
+        if operation.permission is None:
+            module = operation.run.__module__.removeprefix("salus.").replace(".", "/") + ".py"
+            assert ".decide(" in ast.unparse(modules()[module]), operation.definition.id
 
 
 # ── clock, log, size ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -60,7 +60,8 @@ def test_every_permission_has_its_line_under_the_right_heading() -> None:
 
 def test_every_route_has_its_line() -> None:
     anything: Any = SimpleNamespace()
-    known = [(r.method, r.pattern, str(r.permission), r.doc) for r in routes(anything, anything, lambda: None).routes]
+    table = routes(anything, anything, lambda: None).routes
+    known = [(r.method, r.pattern, str(r.permission), r.doc) for r in table if "$" not in r.pattern]
     listed = [tuple(row) for row in rows(sections(text_of("docs/reference/routes.md"))[""])]
     assert listed == known
 

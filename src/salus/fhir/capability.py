@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from salus.fhir.definitions import resource_types
+from salus.fhir.operations.definition import Definition, definition_url
 from salus.fhir.search.parameters import parameters
 
 PUBLISHED = "2026-11-24"
@@ -25,18 +26,19 @@ _INTERACTIONS = (
     "create",
     "search-type",
 )
-_KEPT_APART = {"AuditEvent": ("read", "search-type")}
+_KEPT_APART = {"AuditEvent": ("read", "search-type"), "OperationDefinition": ("read", "search-type")}
 
 
 @lru_cache(maxsize=64)
-def capability(base: str, version: str) -> dict[str, Any]:
+def capability(base: str, version: str, operations: tuple[Definition, ...] = ()) -> dict[str, Any]:
     """Describe the server.
 
     Args:
         base: FHIR base address of the tenant.
         version: version of Salus.
+        operations: every operation that can be called.
     """
-    return {
+    described: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": PUBLISHED,
@@ -52,11 +54,29 @@ def capability(base: str, version: str) -> dict[str, Any]:
                     "cors": False,
                     "description": "Every request but this one needs a bearer token. TLS 1.3 only.",
                 },
-                "resource": [_resource(type_) for type_ in resource_types()],
+                "resource": [_resource(type_) | _operations(type_, base, operations) for type_ in resource_types()],
                 "interaction": [{"code": code} for code in ("transaction", "batch", "history-system")],
             }
         ],
     }
+    described["rest"][0] |= _operations("", base, operations)
+    return described
+
+
+def _operations(type_: str, base: str, operations: tuple[Definition, ...]) -> dict[str, Any]:
+    """Those of a type, or with "" those of the system."""
+    if type_ in _KEPT_APART:
+        return {}
+    found = [
+        {"name": each.code, "definition": definition_url(each, base)} for each in operations if _applies(each, type_)
+    ]
+    return {"operation": found} if found else {}
+
+
+def _applies(operation: Definition, type_: str) -> bool:
+    if not type_:
+        return "system" in operation.levels
+    return operation.levels != ("system",) and (not operation.types or type_ in operation.types)
 
 
 def _resource(type_: str) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from salus.records.interactions.batch import batch
 from salus.records.interactions.entry import Fresh, entries_of, results
 from salus.records.interactions.transaction import transaction
 from salus.records.operations.in_batch import operate
+from salus.records.operations.table import OPERATIONS
 
 
 async def metadata(call: Call) -> Response:
     """GET /fhir/metadata: needs no credential (https://hl7.org/fhir/R4/http.html#capabilities)."""
     check_accept(call.request)
-    return Response(200, json.encode(capability(call.context.base, __version__)), FHIR_JSON)
+    definitions = tuple(operation.definition for operation in OPERATIONS)
+    return Response(200, json.encode(capability(call.context.base, __version__, definitions)), FHIR_JSON)
 
 
 async def bundle_in(call: Call) -> Response:

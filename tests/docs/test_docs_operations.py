@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of operations: it lists the table, and what it shows works."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from salus.records.operations.table import OPERATIONS
+from tests.docs.pages import blocks, rows, sections, text_of
+from tests.support.clinic import Clinic
+
+PAGE = "docs/reference/operations.md"
+
+
+def test_every_operation_has_its_line_and_its_section() -> None:
+    documented = sections(text_of(PAGE))
+    known = []
+    for operation in OPERATIONS:
+        about = operation.definition
+        name = f"{about.types[0]}/${about.code}" if len(about.types) == 1 else f"${about.code}"
+        methods = "GET, POST" if about.by_get else "POST"
+        permission = str(operation.permission or "record:*")
+        known.append([name, ", ".join(about.levels), methods, permission, f"{about.title}."])
+        assert any(heading.endswith(f"${about.code}") for heading in documented), about.code
+    assert rows(documented[""]) == known
+
+
+def examples() -> list[tuple[str, str]]:
+    return [
+        (heading, block.text)
+        for heading, section in sections(text_of(PAGE)).items()
+        for block in blocks(section)
+        if block.info == "http"
+    ]
+
+
+def test_every_section_of_an_operation_has_an_example() -> None:
+    shown = {heading for heading, _ in examples()}
+    assert shown == {heading for heading in sections(text_of(PAGE)) if "$" in heading}
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example[0])
+def test_the_example_works_for_the_physician_of_the_clinic(clinic: Clinic, example: tuple[str, str]) -> None:
+    request, _, body = example[1].partition("\n\n")
+    method, path = request.split("\n")[0].split(" ", 1)
+    answer = clinic.as_("physician").request(method, path, json=json.loads(body) if body.strip() else None)
+    assert answer.status_code == 200, answer.text
