@@ -37,6 +37,7 @@ def only(resource: dict[str, Any], code: str, place: str) -> str:
     return found[0].text
 
 
+HL7 = "http://hl7.org/fhir/StructureDefinition/"
 CHOICE = '"valueString":"a","_valueInteger":{"extension":[{"url":"http://x.org","valueCode":"y"}]}'
 BROKEN = [
     ('"contact":[{"name":{"text":"x"},"gender":"f"}]', "code-invalid", "Patient.contact[0].gender"),
@@ -69,6 +70,35 @@ BROKEN = [
     ('"managingOrganization":{"reference":"Organization?name=x"}', "value", "Patient.managingOrganization.reference"),
     ('"contained":[{"resourceType":"Organization","id":"o","name":"x"}]', "invariant", "Patient.contained[0]"),
     ('"identifier":[{"period":{"start":"2020-02","end":"2020-01"}}]', "invariant", "Patient.identifier[0].period"),
+    ('"identifier":[{"period":{"start":"2020-01-05","end":"2020-01"}}]', "invariant", "Patient.identifier[0].period"),
+    ('"photo":[{"contentType":"image/png","data":"QUJD","size":4}]', "invalid", "Patient.photo[0].size"),
+    ('"photo":[{"contentType":"image/png","data":"QUJD","hash":"QUJD"}]', "invalid", "Patient.photo[0].hash"),
+    (f'"extension":[{{"url":"{HL7}humanname-own-name","valueString":"x"}}]', "structure", "Patient.extension[0]"),
+    (
+        f'"modifierExtension":[{{"url":"{HL7}patient-birthPlace","valueAddress":{{"city":"x"}}}}]',
+        "structure",
+        "Patient.modifierExtension[0]",
+    ),
+    (
+        '"modifierExtension":[{"url":"http://x.org/not","valueBoolean":true}]',
+        "extension",
+        "Patient.modifierExtension[0]",
+    ),
+    (
+        '"managingOrganization":{"reference":"Organization/1","type":"Location"}',
+        "structure",
+        "Patient.managingOrganization.type",
+    ),
+    (
+        '"contained":[{"resourceType":"Location","id":"o","name":"x"}],"managingOrganization":{"reference":"#o"}',
+        "structure",
+        "Patient.managingOrganization.reference",
+    ),
+    (
+        f'"text":{{"status":"generated","div":"<div {XHTML}><a href=\\"#gone\\">x</a></div>"}}',
+        "invalid",
+        "Patient.text.div",
+    ),
 ]
 
 
@@ -105,9 +135,11 @@ GOOD = [
     '"contained":[{"resourceType":"Organization","id":"o","name":"x"}],"managingOrganization":{"reference":"#o"}',
     '"managingOrganization":{"reference":"https://other.example.org/fhir/Organization/1/_history/2"}',
     '"managingOrganization":{"reference":"urn:uuid:b6d5ee57-5b52-4f1e-9b7c-0a1f8d2f9d5b"}',
-    '"identifier":[{"period":{"start":"2020-01-05","end":"2020-01"}}]',
     '"identifier":[{"period":{"start":"2020-01-01T10:00:00+02:00","end":"2020-01-01T09:00:00Z"}}]',
-    '"photo":[{"contentType":"image/png","data":"QUJD\\nREU="}]',
+    '"photo":[{"contentType":"image/png","data":"QUJD\\nREU=","size":5}]',
+    f'"_birthDate":{{"extension":[{{"url":"{HL7}patient-birthTime","valueDateTime":"2020-01-01T10:00:00Z"}}]}}',
+    '"extension":[{"url":"http://x.org/unheard-of","valueCode":"x"}]',
+    f'"text":{{"status":"generated","div":"<div {XHTML}><a href=\\"#here\\">x</a><b id=\\"here\\">y</b></div>"}}',
 ]
 
 
@@ -219,3 +251,52 @@ def test_narrative_is_checked_wherever_it_stands() -> None:
         "section": [section],
     }
     only(composition, "invariant", "Composition.section[0].text.div")
+
+
+def bundle(kind: str, *resources: tuple[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
+    entries = [{"fullUrl": address, "resource": resource} for address, resource in resources]
+    return {"resourceType": "Bundle", "type": kind, "entry": entries, **more}
+
+
+def test_a_reference_in_a_bundle_leads_to_one_entry_of_a_fitting_type() -> None:
+    person = ("urn:uuid:0190cafe-0000-7000-8000-000000000001", patient('"id":"p"'))
+    seen = ("urn:uuid:0190cafe-0000-7000-8000-000000000002", observation(f'"subject":{{"reference":"{person[0]}"}}'))
+    check(bundle("collection", person, seen))
+    practice = (person[0], decode(b'{"resourceType":"Practitioner","id":"p"}'))
+    only(bundle("collection", practice, seen), "structure", "Bundle.entry[1].resource.subject.reference")
+    twice = ("urn:uuid:0190cafe-0000-7000-8000-000000000003", observation('"subject":{"reference":"Patient/p"}'))
+    again = ("urn:uuid:0190cafe-0000-7000-8000-000000000004", patient('"id":"p"'))
+    only(bundle("collection", person, again, twice), "not-found", "Bundle.entry[2].resource.subject.reference")
+
+
+def test_results_of_a_search_fit_their_mode_and_the_search() -> None:
+    link = [{"relation": "self", "url": "https://a.example/fhir/Patient?name=x"}]
+    found = bundle("searchset", ("https://a.example/fhir/Patient/p", patient('"id":"p"')), link=link)
+    found["entry"][0]["search"] = {"mode": "match"}
+    check(found)
+    found["link"] = link * 2
+    only(found, "invalid", "Bundle.link[1]")
+    found["link"] = [{"relation": "self", "url": "https://a.example/fhir/Observation"}]
+    only(found, "invalid", "Bundle.entry[0].resource")
+    found["entry"][0]["search"] = {"mode": "include"}
+    check(found)
+    found["entry"][0]["search"] = {"mode": "outcome"}
+    only(found, "invalid", "Bundle.entry[0].search.mode")
+
+
+def test_a_derived_search_parameter_keeps_type_and_base() -> None:
+    made: dict[str, Any] = {
+        "resourceType": "SearchParameter",
+        "url": "http://x.org/SearchParameter/name",
+        "name": "x",
+        "status": "active",
+        "description": "x",
+        "code": "name",
+        "base": ["Organization"],
+        "type": "string",
+        "expression": "Organization.name",
+        "derivedFrom": "http://hl7.org/fhir/SearchParameter/Organization-name",
+    }
+    check(made)
+    only({**made, "type": "token"}, "business-rule", "SearchParameter.type")
+    only({**made, "base": ["Patient"]}, "business-rule", "SearchParameter.base")

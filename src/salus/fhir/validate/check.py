@@ -2,18 +2,19 @@
 """Whether a resource is valid R4, and if not, every reason why.
 
 The usual resource is valid, so the question is asked quickly (compiled schema, one walk) and the reasons
-are worked out only when the answer is no. Profiles, terminology beyond required bindings, and constraints
-that need FHIRPath are not judged here.
+are worked out only when the answer is no.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from salus.fhir.validate.findings import findings
+from salus.fhir.validate.finding import Finding, Severity
+from salus.fhir.validate.inspection import inspect
 from salus.fhir.validate.places import known
 from salus.fhir.validate.report import schema_issues
 from salus.fhir.validate.schema import validator
+from salus.fhir.validate.surroundings import PLAIN, Surroundings
 from salus.fhir.validate.walk import DEEPEST, suspicious, too_deep
 from salus.kernel.errors import Issue, Kind, Problem
 
@@ -21,29 +22,48 @@ MOST_ISSUES: Final = 50
 _PUBLIC: Final = "The resource is not valid FHIR R4."
 
 
-def check(resource: dict[str, Any], expected_type: str | None = None) -> None:
+def check(resource: dict[str, Any], expected_type: str | None = None, surroundings: Surroundings = PLAIN) -> None:
     """Let a valid resource pass.
 
     Args:
         resource: as `salus.fhir.json.decode` gives it.
         expected_type: resource type that the request's URL names, if it names one.
+        surroundings: definitions and codes to judge by; R4's own without.
 
     Raises:
         Problem: INCORRECT when the type is missing, unknown, or not the expected one; INVALID, with up to
-        50 issues
-            that give FHIRPath places, when the content breaks R4. No words repeat a value of the resource.
+            50 issues that give FHIRPath places, when the content breaks R4. No words repeat a value of the resource.
     """
+    expect(resource, expected_type)
+    fits = _fits(resource)
+    if fits and not suspicious(resource, surroundings.codes, surroundings.watched):
+        return
+    found = [f for f in _findings(resource, surroundings, fits=fits) if f.severity is Severity.ERROR]
+    if found or not fits:
+        raise refusal(found)
+
+
+def examine(resource: dict[str, Any], surroundings: Surroundings = PLAIN) -> list[Finding]:
+    """Everything there is to say about a resource, warnings included.
+
+    Args:
+        resource: of a known type (`expect`).
+    """
+    return _findings(resource, surroundings, fits=_fits(resource))
+
+
+def expect(resource: dict[str, Any], expected_type: str | None = None) -> None:
+    """Let a resource of a known, and of the expected, type pass. Raises Problem(INCORRECT)."""
     kind = resource.get("resourceType")
     if not known(kind):
         raise _wrong_type("resourceType must name a resource type of FHIR R4.")
     if expected_type is not None and kind != expected_type:
         raise _wrong_type(f"This address takes resources of type {expected_type} only.")
-    fits = _fits(resource)
-    if fits and not suspicious(resource):
-        return
-    issues = _issues(resource)
-    if issues or not fits:
-        raise Problem(Kind.INVALID, _PUBLIC, issues=tuple(issues[:MOST_ISSUES]))
+
+
+def refusal(found: list[Finding], public: str = _PUBLIC) -> Problem:
+    """The Problem for a resource with errors."""
+    return Problem(Kind.INVALID, public, issues=tuple(finding.issue() for finding in found[:MOST_ISSUES]))
 
 
 def _fits(resource: dict[str, Any]) -> bool:
@@ -53,14 +73,18 @@ def _fits(resource: dict[str, Any]) -> bool:
         return False
 
 
-def _issues(resource: dict[str, Any]) -> list[Issue]:
+def _findings(resource: dict[str, Any], surroundings: Surroundings, *, fits: bool) -> list[Finding]:
     if too_deep(resource):
-        return [Issue("structure", f"Nesting goes deeper than {DEEPEST} levels.", resource["resourceType"])]
-    found = findings(resource)
-    try:
-        return schema_issues(resource, MOST_ISSUES) + found
-    except ArithmeticError:  # `findings` has named the number
+        words = f"Nesting goes deeper than {DEEPEST} levels."
+        return [Finding(Severity.ERROR, "structure", words, resource["resourceType"])]
+    found = inspect(resource, surroundings)
+    if fits:
         return found
+    try:
+        broken = schema_issues(resource, MOST_ISSUES)
+    except ArithmeticError:  # `inspect` has named the number
+        return found
+    return [Finding(Severity.ERROR, issue.code, issue.text, issue.place) for issue in broken] + found
 
 
 def _wrong_type(text: str) -> Problem:

@@ -156,6 +156,8 @@ _INVISIBLE: Final = re.compile(r"[\x00-\x20\x7f-\xa0]+")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _SCHEMES: Final = ("http:", "https:", "mailto:", "tel:", "urn:", "ftp:")
 _PICTURE: Final = re.compile(r"data:image/(?:png|jpeg|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]*+\Z")
+_FRAGMENT: Final = re.compile(r"\shref\s*+=\s*+[\"']#([^\"']++)")
+_IDENTIFIER: Final = re.compile(r"\s(?:id|name)\s*+=\s*+[\"']([^\"']++)")
 # Style text that can load, run or bind something, or hide that it does.
 _STYLE: Final = re.compile(r"url\s*\(|expression|@import|javascript|behaviou?r|-moz-binding|\\|/\*", re.IGNORECASE)
 
@@ -198,6 +200,16 @@ def fault(div: str) -> str:
     if open_elements or div[end:].strip() or not end:
         return "is not well-formed XHTML: it must be one closed div element"
     return "" if content else "must hold some text or a picture (txt-2)"
+
+
+def links(div: str) -> list[str]:
+    """Ids that links of a narrative point to within its resource."""
+    return [unescape(target) for target in _FRAGMENT.findall(div)] if "#" in div else []
+
+
+def identifiers(div: str) -> list[str]:
+    """Ids that elements of a narrative have, by which links may point to them."""
+    return [unescape(name) for name in _IDENTIFIER.findall(div)]
 
 
 def _start(name: str, attributes: str, *, first: bool, before: int) -> str:

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a period ends before it starts (per-1: https://hl7.org/fhir/R4/datatypes.html#Period).
+"""Whether a period starts before it ends (per-1: https://hl7.org/fhir/R4/datatypes.html#Period).
 
-A date stands for all moments within its precision. A period is faulty only if no reading of the two saves
-it, so `2020` to `2020-01-05` is fine; where just one of the two names a time zone, the other may lie in
-any.
+`start <= end` is FHIRPath: two times are compared part by part from the year on, and when one ends where the other goes
+on, so that the answer would depend on what is not said, there is none (http://hl7.org/fhirpath/N1/#datetime-comparison).
+A rule without an answer is not fulfilled: `2020` to `2020-01-05` breaks per-1, as in HL7's validator.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Final
 
@@ -17,54 +17,43 @@ _DATE_TIME: Final = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d)))?)?)?",
     re.ASCII,
 )
-_WIDEST_OFFSET: Final = 14 * 3600
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def backwards(start: str, end: str) -> bool:
-    """Whether `start` lies after `end` for certain.
+def in_order(start: str, end: str) -> bool | None:
+    """Whether `start` is not after `end`.
 
     Args:
         start: a FHIR dateTime, any precision.
-        end: likewise. Texts that are no dateTime are not judged: False.
+        end: likewise.
+
+    Returns:
+        None when it cannot be told from what is said. Texts that are no dateTime are not judged: True.
     """
-    first, last = _span(start), _span(end)
+    first, last = _DATE_TIME.fullmatch(start), _DATE_TIME.fullmatch(end)
     if first is None or last is None:
-        return False
-    slack = _WIDEST_OFFSET if ("T" in start) != ("T" in end) else 0
-    return first[0] >= last[1] + slack
+        return True
+    if first[4] and last[4]:
+        a, b = _moment(first), _moment(last)
+        return a is None or b is None or a <= b
+    left = [int(part) for part in first.groups()[:3] if part]
+    right = [int(part) for part in last.groups()[:3] if part]
+    for one, other in zip(left, right, strict=False):
+        if one != other:
+            return one < other
+    return True if len(left) == len(right) and bool(first[4]) == bool(last[4]) else None
 
 
-def _span(text: str) -> tuple[Fraction, Fraction] | None:
-    """Seconds since 1970 in UTC from which and before which a dateTime lies."""
-    match = _DATE_TIME.fullmatch(text)
-    if match is None:
-        return None
+def _moment(match: re.Match[str]) -> Fraction | None:
+    """Seconds since 1970 in UTC."""
     year, month, day, hour, minute, second, fraction, sign, ahead_hours, ahead_minutes = match.groups()
     try:
-        if hour is None:
-            return _days(int(year), int(month or 0), int(day or 0))
         moment = datetime(int(year), int(month), int(day), int(hour), int(minute), tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+    since = moment - _EPOCH
     ahead = int(sign + "1") * (int(ahead_hours) * 3600 + int(ahead_minutes) * 60) if sign else 0
     digits = fraction or ""
-    width = Fraction(1, 10 ** len(digits))
-    low = _seconds(moment) - ahead + int(second) + int(digits or 0) * width
-    return low, low + width
-
-
-def _days(year: int, month: int, day: int) -> tuple[Fraction, Fraction]:
-    low = datetime(year, month or 1, day or 1, tzinfo=UTC)
-    if day:
-        high = low + timedelta(days=1)
-    elif month:
-        high = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    else:
-        high = datetime(year + 1, 1, 1, tzinfo=UTC)
-    return _seconds(low), _seconds(high)
-
-
-def _seconds(moment: datetime) -> Fraction:
-    since = moment - _EPOCH
-    return Fraction(since.days * 86400 + since.seconds)
+    return Fraction(since.days * 86400 + since.seconds - ahead + int(second)) + Fraction(
+        int(digits or 0), 10 ** len(digits)
+    )

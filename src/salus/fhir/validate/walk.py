@@ -1,41 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quick look at what a schema cannot say, because it compares places or reads inside a text.
 
-`suspicious` knows no types: it says only that a resource may break one of the rules that `findings` words
+`suspicious` knows no types: it says only that a resource may break one of the rules that `inspection` words
 exactly. It may raise a false suspicion, which costs time, but never misses a fault of a resource that fits
 the schema.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
-from salus.fhir.definitions import structure
+from salus.fhir.definitions import resource_types, structure
+from salus.fhir.validate.codes import Codes
 from salus.fhir.validate.members import members
-from salus.fhir.validate.narrative import fault
+from salus.fhir.validate.narrative import fault, links
 from salus.fhir.validate.primitives import LARGEST_EXPONENT, MOST_DIGITS
 
 # What `salus.fhir.json.decode` reads. Patches could nest deeper, and the result could then never be read again.
 DEEPEST: Final = 200
-_HOLDERS: Final = frozenset({"Bundle", "Parameters"})
+# Types with rules of their own, which are always looked at.
+ALWAYS: Final = frozenset({"Bundle", "SearchParameter", "StructureDefinition", "QuestionnaireResponse"})
 
 
-def suspicious(resource: dict[str, Any]) -> bool:
-    """Whether a resource may break a rule of `findings`.
+def suspicious(resource: dict[str, Any], codes: Codes, known: Container[str]) -> bool:
+    """Whether a resource may break a rule of `inspection`.
 
     Args:
         resource: a resource, as `salus.fhir.json.decode` gives it, that fits the schema.
+        codes: which codes are known to be fine.
+        known: urls of extensions that have to be looked at.
     """
-    local: list[str] = []
-    if _odd(resource, local, decimal_names(), DEEPEST):
+    if resource["resourceType"] in ALWAYS:
         return True
-    contained = resource.get("contained")
-    if contained is None:
-        return bool(local) or (resource["resourceType"] in _HOLDERS and _holds_contained(resource))
-    ids = {"#" + item.get("id", "") for item in contained}
-    return len(ids) != len(contained) or ids != set(local)
+    local: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
+    if _Survey(local, pairs, decimal_names(), known).odd(resource, DEEPEST, "") or codes.doubtful(pairs):
+        return True
+    if "contained" not in resource:
+        return bool(local) or (resource["resourceType"] == "Parameters" and _holds_contained(resource))
+    return _loose(resource, local)
 
 
 def absurd(number: Decimal) -> bool:
@@ -62,36 +68,92 @@ def decimal_names() -> frozenset[str]:
     return frozenset(member.name for member in every if member.type == "decimal")
 
 
-def _odd(node: dict[str, Any], local: list[str], decimals: frozenset[str], room: int) -> bool:
-    """Walk one object; local references are collected in `local`; `room` is how many levels are left."""
-    if room <= 0:
+def _loose(resource: dict[str, Any], local: list[tuple[str, str]]) -> bool:
+    """Whether contained resources and references to them do not match one another, or may not."""
+    contained = resource["contained"]
+    kinds = {"#" + item.get("id", ""): item["resourceType"] for item in contained}
+    if len(kinds) != len(contained) or kinds.keys() != {reference for reference, _ in local}:
         return True
-    reference = node.get("reference")
-    if type(reference) is str:
-        if reference[0] == "#":
-            local.append(reference)
-        elif "?" in reference:
+    allowed = _allowed(resource["resourceType"])
+    return any(name not in allowed or kinds[reference] not in allowed[name] for reference, name in local)
+
+
+@cache
+def _allowed(kind: str) -> dict[str, frozenset[str]]:
+    """Types that every element of this name in a resource, or in a data type, may point to, by JSON name."""
+    found: dict[str, frozenset[str]] = {}
+    types = structure().types
+    inside = [p for p in types if p == kind or p.startswith(kind + ".") or types[p].kind != "resource"]
+    own = [p for p in inside if p.partition(".")[0] == kind or types[p.partition(".")[0]].kind == "complex-type"]
+    for path in own:
+        for member in members(path).values():
+            if member.type == "Reference":
+                targets = frozenset(member.field.targets or resource_types())
+                found[member.name] = found.get(member.name, targets) & targets
+    return found
+
+
+class _Survey:
+    """One walk; local references and codings are collected on the way."""
+
+    __slots__ = ("decimals", "extensions", "local", "pairs")
+
+    def __init__(
+        self,
+        local: list[tuple[str, str]],
+        pairs: list[tuple[str, str]],
+        decimals: frozenset[str],
+        extensions: Container[str],
+    ) -> None:
+        self.local = local
+        self.pairs = pairs
+        self.decimals = decimals
+        self.extensions = extensions
+
+    def odd(self, node: dict[str, Any], room: int, name: str) -> bool:
+        """Walk one object; `room` is how many levels are left, `name` its own name."""
+        if room <= 0:
             return True
-    if "start" in node and "end" in node and _unordered(node["start"], node["end"]):
-        return True
-    for key, value in node.items():
-        kind = type(value)
-        if kind is str:
-            continue
-        if kind is dict:
-            if (key == "text" and fault(value["div"])) or _odd(value, local, decimals, room - 1):
+        reference = node.get("reference")
+        if type(reference) is str:
+            if reference[0] == "#":
+                self.local.append((reference, name))
+            elif "?" in reference or "type" in node:
                 return True
-        elif kind is list:
-            for item in value:
-                inner = type(item)
-                if inner is dict:
-                    if _odd(item, local, decimals, room - 2):
-                        return True
-                elif item is None or inner is Decimal:
-                    return True
-        elif kind is Decimal and (key not in decimals or absurd(value)):
+        elif "code" in node and "system" in node:
+            self.pairs.append((node["system"], node["code"]))
+        if "start" in node and "end" in node and _unordered(node["start"], node["end"]):
             return True
-    return False
+        for key, value in node.items():
+            kind = type(value)
+            if kind is str:
+                continue
+            if kind is dict:
+                if (key == "text" and _text(value["div"])) or self.odd(value, room - 1, key):
+                    return True
+            elif kind is list:
+                for item in value:
+                    inner = type(item)
+                    if inner is dict:
+                        if self.odd(item, room - 2, key):
+                            return True
+                    elif item is None or inner is Decimal:
+                        return True
+                if key == "extension":
+                    if any(item["url"] in self.extensions for item in value):
+                        return True
+                elif key == "modifierExtension":
+                    return True
+            elif kind is Decimal:
+                if key not in self.decimals or absurd(value):
+                    return True
+            elif (key == "size") and "data" in node:
+                return True
+        return "hash" in node and "data" in node
+
+
+def _text(div: str) -> bool:
+    return bool(fault(div)) or bool(links(div))
 
 
 def _unordered(start: Any, end: Any) -> bool:
@@ -105,5 +167,5 @@ def _unordered(start: Any, end: Any) -> bool:
 
 
 def _holds_contained(holder: dict[str, Any]) -> bool:
-    items = holder.get("entry") or holder.get("parameter") or ()
+    items = holder.get("parameter") or ()
     return any("contained" in item.get("resource", ()) or "part" in item for item in items)

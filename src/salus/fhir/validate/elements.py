@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of single data types that read more than one element: sizes of attachments, order of periods."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from salus.fhir.validate.period import in_order
+
+Json = dict[str, Any]
+# Code, further step of the place, words.
+Fault = tuple[str, str, str]
+
+
+def attachment(node: Json) -> list[Fault]:
+    """Size and hash of an attachment that carries its data (https://hl7.org/fhir/R4/datatypes.html#Attachment)."""
+    data, size, stated = node.get("data"), node.get("size"), node.get("hash")
+    if type(data) is not str or (size is None and stated is None):
+        return []
+    try:
+        raw = base64.b64decode(data, validate=False)
+    except (binascii.Error, ValueError):
+        return []  # said as a broken format
+    faults = []
+    if type(size) is int and size != len(raw):
+        faults.append(("invalid", ".size", "is not the number of bytes that the data has"))
+    if type(stated) is str:
+        # R4 asks for SHA-1 here; it says which content this is and protects nothing.
+        digest = hashlib.sha1(raw, usedforsecurity=False).digest()
+        if stated not in (base64.b64encode(digest).decode(), digest.hex()):
+            faults.append(("invalid", ".hash", "is not the SHA-1 of the data"))
+    return faults
+
+
+def period(node: Json) -> list[Fault]:
+    """per-1 (https://hl7.org/fhir/R4/datatypes.html#Period)."""
+    start, end = node.get("start"), node.get("end")
+    if type(start) is str and type(end) is str and in_order(start, end) is not True:
+        return [("invariant", "", "must end after it starts, and both times must be comparable (per-1)")]
+    return []
+
+
+RULES: Final[dict[str, Callable[[Json], list[Fault]]]] = {"Attachment": attachment, "Period": period}

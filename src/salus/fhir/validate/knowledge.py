@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What validation may look up: definitions by canonical url, and codes.
+
+Definitions come from what is installed (`Canonicals`, given from above) and from what R4 publishes itself. They are
+asked for what they hold here and now; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any, Final, Protocol
+
+from salus.fhir.definitions.profiles import published, published_definition
+
+Json = dict[str, Any]
+
+
+class Canonicals(Protocol):
+    """Finds conformance resources by url."""
+
+    @property
+    def generation(self) -> int:
+        """Changes whenever something was installed, replaced or removed."""
+        ...
+
+    def find(self, type_: str, url: str, version: str = "") -> Json | None:
+        """The resource of this type with this canonical url, or None; `url|version` is understood."""
+        ...
+
+
+class Held:
+    """Canonicals out of plain values: for tests, and for resources that somebody sends along.
+
+    Args:
+        resources: conformance resources as decoded.
+    """
+
+    def __init__(self, resources: Mapping[tuple[str, str], Json] | None = None) -> None:
+        self._resources = dict(resources or {})
+        self.generation = 0
+
+    def add(self, resource: Json) -> None:
+        """Hold one more."""
+        self._resources[resource["resourceType"], resource.get("url", "")] = resource
+        self.generation += 1
+
+    def find(self, type_: str, url: str, version: str = "") -> Json | None:
+        """As `Canonicals.find`; versions are compared when both name one."""
+        plain, _, asked = url.partition("|")
+        found = self._resources.get((type_, plain))
+        wanted = asked or version
+        if found is None or (wanted and found.get("version", wanted) != wanted):
+            return None
+        return found
+
+
+NOTHING: Final = Held()
+
+
+class Knowledge:
+    """Definitions from packages first, then R4's own.
+
+    Args:
+        canonicals: what is installed.
+    """
+
+    def __init__(self, canonicals: Canonicals = NOTHING) -> None:
+        self._canonicals = canonicals
+
+    @property
+    def generation(self) -> int:
+        """Changes with what is installed."""
+        return self._canonicals.generation
+
+    @property
+    def extensions(self) -> Container[str]:
+        """Urls of the extensions whose definitions are at hand."""
+        return published()
+
+    def definition(self, canonical: str) -> Json | None:
+        """The StructureDefinition with a canonical url, with or without `|version`; None when it is not known."""
+        found = self._canonicals.find("StructureDefinition", canonical)
+        if found is not None:
+            return found
+        url, _, version = canonical.partition("|")
+        own = published_definition(url)
+        if own is None or (version and version not in own["version"]):
+            return None
+        return own
+
+    def find(self, type_: str, canonical: str) -> Json | None:
+        """Any other installed conformance resource."""
+        return self._canonicals.find(type_, canonical)
