@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding definitions: what was installed goes before what is shipped, the newest version before the others.
+
+Each process keeps what it opened until the generation changes. Another process that installs something changes SQLite's
+data version, which costs about a microsecond to ask for; nothing has to be restarted.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from salus.fhir import json
+from salus.kernel.db import Connection, migrate, open_database
+from salus.knowledge.schema import MIGRATIONS, ROOM
+from salus.knowledge.shipped import shipped
+from salus.knowledge.versions import newness
+
+Resource = dict[str, Any]
+
+_KEPT = 2_000  # opened resources, in one process
+
+
+class Library:
+    """Conformance resources by url; a `salus.fhir.terminology.protocol.Canonicals`.
+
+    The database is made with the first installation; until then nothing but the shipped definitions is there.
+    """
+
+    def __init__(self, path: Path, page_key: bytes | None) -> None:
+        """Raises Problem(UNAVAILABLE) when the database is there and cannot be opened."""
+        self._path = path
+        self._page_key = page_key
+        self._db: Connection | None = None
+        self._seen = -1
+        self._generation = 0
+        self._found: OrderedDict[tuple[str, str, str], Resource | None] = OrderedDict()
+        self.refresh()
+
+    @property
+    def generation(self) -> int:
+        """Grows with every change to what is installed."""
+        return self._generation
+
+    @property
+    def db(self) -> Connection | None:
+        """The database, once something was installed."""
+        return self._db
+
+    def writable(self) -> Connection:
+        """The database, made if it is missing."""
+        if self._db is None:
+            self._db = open_database(self._path, self._page_key)
+            migrate(self._db, ROOM, MIGRATIONS)
+            self._db.execute("pragma foreign_keys=on")
+        return self._db
+
+    def refresh(self) -> None:
+        """Notice what another process has changed; asked for once at the start of a request."""
+        if self._db is None:
+            if not self._path.exists():
+                return
+            self.writable()
+        seen = self._read("pragma data_version")
+        if seen != self._seen:
+            self._seen = seen
+            self._learn(self._read("select number from generation"))
+
+    def changed(self, db: Connection) -> None:
+        """Count a change, inside the transaction that makes it."""
+        db.execute("update generation set number = number + 1")
+
+    def after_change(self) -> None:
+        """Notice what this process itself has committed."""
+        self._learn(self._read("select number from generation"))
+
+    def find(self, type_: str, url: str, version: str = "") -> Resource | None:
+        """A conformance resource by type and canonical url; see `Canonicals.find`."""
+        if "|" in url:
+            url, _, version = url.partition("|")
+        key = (type_, url, version)
+        if key in self._found:
+            return self._found[key]
+        found = self._installed(type_, url, version) or _shipped(type_, url, version)
+        if len(self._found) >= _KEPT:
+            self._found.popitem(last=False)
+        self._found[key] = found
+        return found
+
+    def all(self, type_: str) -> Iterable[tuple[str, str]]:
+        """Url and version of every resource of this type."""
+        known = {pair for file in shipped() for pair in file.all(type_)}
+        if self._db is not None:
+            known.update(self._db.execute("select url, version from resource where type=?", (type_,)))
+        return known
+
+    def installed(self, type_: str) -> list[Resource]:
+        """Every resource of a type out of installed packages, shipped ones left out."""
+        if self._db is None:
+            return []
+        rows: Any = self._db.execute("select body from resource where type=? order by url, version", (type_,))
+        return [unpack(body) for (body,) in rows.fetchall()]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _installed(self, type_: str, url: str, version: str) -> Resource | None:
+        if self._db is None:
+            return None
+        sql = "select version, id from resource where type=? and url=?"
+        rows: list[Any] = self._db.execute(sql, (type_, url)).fetchall()
+        fitting = [row for row in rows if not version or row[0] == version]
+        if not fitting:
+            return None
+        newest = max(fitting, key=lambda row: (newness(row[0]), row[1]))
+        body: Any = self._db.execute("select body from resource where id=?", (newest[1],)).fetchone()
+        return unpack(body[0])
+
+    def _read(self, sql: str) -> int:
+        assert self._db is not None  # noqa: S101  only called with a database
+        row: Any = self._db.execute(sql).fetchone()
+        return int(row[0])
+
+    def _learn(self, generation: int) -> None:
+        if generation != self._generation:
+            self._generation = generation
+            self._found.clear()
+
+
+def _shipped(type_: str, url: str, version: str) -> Resource | None:
+    return next((found for file in shipped() if (found := file.find(type_, url, version))), None)
+
+
+def pack(resource: Resource) -> bytes:
+    """A resource as it is kept."""
+    return zstandard.ZstdCompressor(level=9).compress(json.encode(resource))
+
+
+def unpack(body: bytes) -> Resource:
+    """What `pack` made."""
+    return json.decode(zstandard.ZstdDecompressor().decompress(body))
