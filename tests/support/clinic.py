@@ -111,6 +111,7 @@ class Clinic:
             keys=made.keys,
             access=made.access,
             identity=made.identity,
+            knowledge=made.knowledge,
             limits=generous,
             folder=folder,
         )

@@ -36,6 +36,7 @@ from salus.kernel.db import Connection, FileLock, migrate, open_database
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.ids import uuid7
 from salus.kernel.settings import Settings
+from salus.knowledge.library import Library
 from salus.records.context import Services
 from salus.records.store.schema import MIGRATIONS, ROOM
 from salus.records.store.store import Store
@@ -43,6 +44,7 @@ from salus.records.store.write import RecordsWriter
 
 DATABASE = "records.db"
 KEYS_FOLDER = "keys"
+KNOWLEDGE = "knowledge.db"
 CHECKPOINTS = "checkpoints"
 PASSPHRASE_VARIABLE = "SALUS_KEYS_PASSPHRASE"  # noqa: S105  the name of a variable
 
@@ -62,6 +64,7 @@ class House:
     Attributes:
         services: what interactions use.
         keyring, tokens, users, sign_in: for signing in and for administration.
+        knowledge: definitions and code systems, of all tenants.
         db: the one connection to the records, used on the thread that opened the house.
     """
 
@@ -94,9 +97,10 @@ class House:
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         participants = (RecordsWriter(), RelationWrites(), identity, self.audit)
         self.writer = Writer(self.db, self._lock, participants)
+        self.knowledge = Library(folder / KNOWLEDGE, self.keyring.page_key("knowledge"))
         store = Store(self.db, self.keyring)
         self.services = Services(
-            self.access, self.audit, store, self.writer, self.clock, settings.limits, settings.base_url
+            self.access, self.audit, store, self.writer, self.clock, settings.limits, settings.base_url, self.knowledge
         )
 
     def _surrogate(self, tenant: str, kind: str, value: str) -> bytes:
@@ -125,6 +129,7 @@ class House:
         self.writer.close()
         self.audit.checkpoint_now(self.db)
         self.db.close()
+        self.knowledge.close()
         self._lock.close()
         self.keyring.close()
 

@@ -42,6 +42,8 @@ class EventType(StrEnum):
     USER_CREATE = "user.create"
     USER_CHANGE = "user.change"
     TENANT_CREATE = "tenant.create"
+    PACKAGE_INSTALL = "package.install"
+    PACKAGE_REMOVE = "package.remove"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
     POLICY_LOAD = "policy.load"
@@ -72,6 +74,8 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.USER_CREATE: "An account was made.",
     EventType.USER_CHANGE: "An account, its roles or its credentials were changed.",
     EventType.TENANT_CREATE: "A tenant was made, with keys and an audit log of its own.",
+    EventType.PACKAGE_INSTALL: "A FHIR package was installed.",
+    EventType.PACKAGE_REMOVE: "A FHIR package was removed.",
     EventType.AUDIT_READ: "The audit log was read.",
     EventType.AUDIT_VERIFY: "The audit log was checked against its proofs.",
     EventType.POLICY_LOAD: "The access policy was loaded or changed.",

@@ -22,6 +22,10 @@ _COMMANDS = {
         "salus.cli.importing",
         "Import FHIR Bundles and NDJSON from PATHS",
     ),
+    "package": (
+        "salus.cli.package",
+        "FHIR packages: profiles, search parameters, value sets and code systems of others.",
+    ),
     "token": ("salus.cli.token", "Issue, list and revoke access tokens."),
     "user": ("salus.cli.user", "Accounts of people and services."),
     "audit": ("salus.cli.audit", "The audit log: who did what, and the proof that nothing was changed."),

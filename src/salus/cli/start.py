@@ -12,7 +12,9 @@ import click
 from salus.app import safety
 from salus.app.certificates import fingerprint
 from salus.app.found import found, note_founding
+from salus.app.packages import install_configured
 from salus.app.server import serve as run_server
+from salus.cli.package import tell
 from salus.cli.shell import EXIT_REFUSED, data_dir, open_house, secret_from, settings_of, tells_problems
 from salus.kernel.settings import Settings
 
@@ -60,8 +62,10 @@ def serve(data_dir: Path) -> None:
     refuse_unsafe(settings)
     if settings.keys.provider == "local" and safety.needs_passphrase(settings):
         safety.offer_passphrase(secret_from("Passphrase of the root key").encode())
-    with open_house(data_dir):
-        pass  # whatever cannot be opened is told here, before workers start
+    with open_house(data_dir) as house:  # whatever cannot be opened is told here, before workers start
+        for report in asyncio.run(install_configured(house)):
+            if not report.unchanged:
+                tell(report)
     click.echo(f"Salus listens on https://{settings.server.host}:{settings.server.port} as {settings.base_url}")
     click.echo(f"certificate SHA-256 {fingerprint(settings.path(settings.server.tls_certificate))}")
     run_server(settings)

@@ -50,6 +50,12 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     service_token_days: int = 365
 
 
+class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Definitions of others: FHIR packages and code systems."""
+
+    packages: str = ""  # empty: nothing is installed at the start
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one request may cost."""
 
@@ -69,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: Keys = msgspec.field(default_factory=Keys)
     access: Access = msgspec.field(default_factory=Access)
     identity: Identity = msgspec.field(default_factory=Identity)
+    knowledge: Knowledge = msgspec.field(default_factory=Knowledge)
     limits: Limits = msgspec.field(default_factory=Limits)
     folder: Path = Path()
 
@@ -88,6 +95,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "keys": Keys,
     "access": Access,
     "identity": Identity,
+    "knowledge": Knowledge,
     "limits": Limits,
 }
 

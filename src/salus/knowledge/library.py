@@ -105,6 +105,12 @@ class Library:
         rows: Any = self._db.execute("select body from resource where type=? order by url, version", (type_,))
         return [unpack(body) for (body,) in rows.fetchall()]
 
+    def search_parameters(self) -> list[Resource]:
+        """SearchParameters beyond those of FHIR R4: of US Core, which is shipped, and of installed packages."""
+        urls = [url for file in shipped() for url, _ in file.all("SearchParameter")]
+        here = [found for url in urls if (found := _shipped("SearchParameter", url, ""))]
+        return [*here, *self.installed("SearchParameter")]
+
     def close(self) -> None:
         """Let go of the file."""
         if self._db is not None:

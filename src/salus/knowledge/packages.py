@@ -8,6 +8,8 @@ told. Installing the same name and version again replaces it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,8 +90,9 @@ class Report:
     missing: list[str] = field(default_factory=list)
 
 
-def install(library: Library, path: Path, now_ms: int) -> Report:
-    """Install one package.
+@contextmanager
+def installing(library: Library, path: Path, now_ms: int) -> Iterator[Report]:
+    """Install one package; it is there for others when the `with` block ends without an error.
 
     Args:
         path: a `.tgz` file or the folder of an unpacked package.
@@ -103,13 +106,14 @@ def install(library: Library, path: Path, now_ms: int) -> Report:
     known: Any = db.execute("select name, version from package where sha256=?", (sha256,)).fetchone()
     if known is not None:
         name, version = known
-        return Report(name, version, unchanged=True, missing=_missing(db, name, version))
+        yield Report(name, version, unchanged=True, missing=_missing(db, name, version))
+        return
     with exclusive(db):
         report = _fill(db, path, sha256, now_ms)
+        report.missing = _missing(db, report.name, report.version)
         library.changed(db)
+        yield report
     library.after_change()
-    report.missing = _missing(db, report.name, report.version)
-    return report
 
 
 def installed(library: Library) -> list[Package]:
@@ -122,11 +126,11 @@ def installed(library: Library) -> list[Package]:
     return [Package(n, v, t, f, msgspec.json.decode(d), at, count) for n, v, t, f, d, at, count in rows]
 
 
-def remove(library: Library, name: str, version: str = "") -> list[str]:
-    """Remove a package; all its versions when none is named.
+@contextmanager
+def removing(library: Library, name: str, version: str = "") -> Iterator[list[str]]:
+    """Remove a package when the `with` block ends without an error; all its versions when none is named.
 
-    Returns:
-        The versions that were removed.
+    Gives the versions that are removed.
 
     Raises:
         Problem: NOT_FOUND when it is not installed.
@@ -140,8 +144,8 @@ def remove(library: Library, name: str, version: str = "") -> list[str]:
         for id_, _ in found:
             db.execute("delete from package where id=?", (id_,))
         library.changed(db)
+        yield [version for _, version in found]
     library.after_change()
-    return [version for _, version in found]
 
 
 def _fill(db: Connection, path: Path, sha256: str, now_ms: int) -> Report:
@@ -206,7 +210,8 @@ def _take(
     try:
         resource = _definition(body)
     except Problem as problem:
-        reason = problem.issues[0].text if problem.issues else problem.public
+        told = [issue.text for issue in problem.issues[:1] if issue.text != problem.public]
+        reason = " ".join([problem.public, *told])
         report.refused.append(Refused(name, reason))
         return
     if resource is None:

@@ -19,6 +19,7 @@ from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit, Writer
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import Limits
+from salus.knowledge.library import Library
 from salus.records.store.store import Store
 
 P = ParamSpec("P")
@@ -32,6 +33,7 @@ class Services:
     """The rooms below, wired by `salus.app`.
 
     Attributes:
+        knowledge: definitions, code systems and installed packages.
         base_url: address of this server without the tenant and `/fhir`.
         line: where those who lost a race wait for their next attempt, one at a time.
     """
@@ -43,6 +45,7 @@ class Services:
     clock: Clock
     limits: Limits
     base_url: str
+    knowledge: Library
     line: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
 
 
@@ -69,6 +72,13 @@ class Context:
     def store(self) -> Store:
         """The record store."""
         return self.services.store
+
+    @property
+    def knowledge(self) -> Library:
+        """Definitions and code systems, as they are now: what another process installed is noticed here."""
+        library = self.services.knowledge
+        library.refresh()
+        return library
 
     @property
     def base(self) -> str:
