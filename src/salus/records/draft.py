@@ -10,7 +10,6 @@ from salus.access.facts import Facts
 from salus.access.permit import Permit
 from salus.access.relations import Replace
 from salus.audit.event import Action, Entity
-from salus.fhir.search.parameters import unindexed
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
@@ -20,6 +19,7 @@ from salus.records.facts import relations
 from salus.records.lens import lens
 from salus.records.store.store import Version, entities
 from salus.records.store.write import Change, Guard, RecordsPart
+from salus.records.terms import terms_of
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ def prepare(
         tenant,
         resource=stamped,
         facts=facts,
-        terms=" ".join(keys.index().tokens(permit.type, view.extractor.rows(stamped), unindexed(permit.type))),
+        terms=terms_of(keys.index(), view.extractor, stamped),
         version=version,
         base=base,
         method=method,

@@ -12,8 +12,8 @@ from salus.fhir.references import local_reference
 from salus.fhir.search.clauses import Include
 from salus.fhir.search.parameters import parameters
 from salus.kernel.errors import Kind, Problem
+from salus.records.candidates import Hit
 from salus.records.context import Context
-from salus.records.finding import Hit
 from salus.records.lens import lens
 
 

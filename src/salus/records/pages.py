@@ -19,8 +19,8 @@ from salus.fhir.search.parameters import parameters
 from salus.fhir.search.query import canonical
 from salus.fhir.search.sort import sort_key
 from salus.kernel.errors import Kind, Problem
+from salus.records.candidates import Hit, hits, judged, stored_rows
 from salus.records.context import Context
-from salus.records.finding import Hit, hits, judged, stored_rows
 from salus.records.lens import lens
 from salus.records.paging import Cursor
 from salus.records.store.index import Plan
@@ -81,18 +81,15 @@ def _newest_first(
         return found
     # Then those that were rewritten since: their place is where their row was.
     bottom = found[-1].at if len(found) == wanted else 0
+    named = None if how.ids is None else {ctx.store.rid(permit.actor.tenant, permit.type, id_) for id_ in how.ids}
     moved = {
         row.rid: (row, at)
         for row, at in ctx.store.reader.moved(permit, how.expression, start, updated=how.updated)
-        if bottom < at < top and (how.ids is None or _named(ctx, permit, how, row))
+        if bottom < at < top and (named is None or row.rid in named)
     }
     again = judged(ctx, permit, how, [row for row, _ in moved.values()], content=content)
     found += [_Placed(hit, moved[hit.row.rid][1], []) for hit in again]
     return sorted(found, key=lambda placed: -placed.at)[:wanted]
-
-
-def _named(ctx: Context, permit: Permit, how: Plan, row: Row) -> bool:
-    return any(row.rid == ctx.store.rid(permit.actor.tenant, permit.type, id_) for id_ in how.ids or ())
 
 
 def _sorted(ctx: Context, permit: Permit, query: Query, how: Plan, start: int, before: int | None) -> list[_Placed]:

@@ -190,11 +190,11 @@ def test_the_page_size_is_capped() -> None:
         *(("Observation", "value-quantity", "5|mg"), ("Observation", "value-quantity", "a||mg")),
         *(("Observation", "code", "|"), ("Observation", "code", "a|b|c"), ("Observation", "code:missing", "yes")),
         *(("Observation", "code:above", "x"), ("Observation", "code:in", "x"), ("Observation", "code:", "x")),
-        *(("Observation", "subject.name", "x"), ("Observation", "subject:Patient.name", "x")),
-        *(("Patient", "_has:Observation:patient:code", "x"), ("Observation", "subject:Practitioner", "x")),
+        *(("Observation", "subject.nonsense", "x"), ("Observation", "subject:Practitioner.name", "x")),
+        *(("Patient", "_has:Observation:encounter:code", "x"), ("Observation", "subject:Practitioner", "x")),
         *(("Observation", "patient", "Group/1"), ("Observation", "subject", "#p1")),
         *(("Patient", "_id:missing", "true"), ("Patient", "_text", "x"), ("Location", "near", "1|2")),
-        *(("Observation", "code-value-quantity", "a$5"), ("Patient", "phonetic", "x"), ("Patient", "_list", "x")),
+        *(("Observation", "code-value-quantity", "a$5"), ("Patient", "phonetic", "x"), ("Patient", "_list", "$x")),
         *(("Patient", "_revinclude", "Observation:subject"), ("Patient", "_include:iterate", "Patient:link")),
         *(
             ("Patient", "_include", "*"),
@@ -214,7 +214,7 @@ def test_what_is_not_understood_is_refused_by_name(type_: str, name: str, text: 
     assert [issue.place for issue in problem.issues] == [f"query.{name}"]
 
 
-@pytest.mark.parametrize("name", ["subject.name", "_has:Observation:patient:code", "code:above"])
+@pytest.mark.parametrize("name", ["subject.nonsense", "_has:Nothing:patient:code", "code:above"])
 def test_lenient_never_drops_a_chain_or_a_modifier(name: str) -> None:
     refused("Observation", (name, "x"), lenient=True)
 

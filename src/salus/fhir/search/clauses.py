@@ -104,12 +104,66 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """The record points, through one of `families`, to a record that fulfils the step of its type.
+
+    Attributes:
+        parameter: the reference parameter.
+        families: index families of the parameter.
+        branches: what has to hold, by resource type of the target.
+    """
+
+    parameter: str
+    families: tuple[str, ...]
+    branches: tuple[tuple[str, Step], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """A record of `type` points to this one, through one of `families`, and fulfils the step."""
+
+    type: str
+    parameter: str
+    families: tuple[str, ...]
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The record stands in one of these List resources (https://hl7.org/fhir/R4/search.html#list)."""
+
+    ids: tuple[str, ...]
+
+
+Step = Clause | Chain | Has | Listed
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A step that reaches into other records, with its name and value as they were written."""
+
+    name: str
+    text: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
 class Include:
-    """`_include`: also return what `parameter` of the results points to, of one type or (None) any."""
+    """`_include` and `_revinclude`: also return what the results point to, or what points to them.
+
+    Attributes:
+        source_type: type of the record that holds the reference; `*` for any.
+        parameter: its reference parameter; `*` for all.
+        target_type: type of what is pointed to, or (None) any.
+        reverse: `_revinclude`: the results are pointed to.
+        iterate: applied to included records too.
+    """
 
     source_type: str
     parameter: str
     target_type: str | None
+    reverse: bool = False
+    iterate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +181,20 @@ class Query:
     Attributes:
         type: resource type.
         clauses: all must hold.
+        joins: what must hold of other records: chains, `_has`, `_list`.
         include: records to add to the answer.
         sort: keys in order of weight.
         count: page size (0 to 1000), None when the client leaves it to us.
         total: none, accurate, estimate, or None when not asked.
-        summary: `count`, or "" for whole resources.
-        elements: top-level elements to return; empty means all.
+        summary: `count`, `true`, `text`, `data`, or "" for whole resources.
+        elements: elements to return, such as `name` or `Patient.name`; empty means all.
         page: cursor of an earlier answer, opaque; "" for the first page.
         ignored: names passed over under `Prefer: handling=lenient`.
     """
 
     type: str
     clauses: tuple[Clause, ...] = ()
+    joins: tuple[Join, ...] = ()
     include: tuple[Include, ...] = ()
     sort: tuple[Sort, ...] = ()
     count: int | None = None

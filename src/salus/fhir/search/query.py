@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from salus.fhir.search import controls
-from salus.fhir.search.clauses import Clause, Include, Query
+from salus.fhir.search.clauses import Clause, Include, Join, Query
+from salus.fhir.search.joins import is_join, join
 from salus.fhir.search.parameters import parameters
 from salus.fhir.search.reading import Setting, clause, parameter
 from salus.fhir.search.terms import refuse, unanswered
@@ -25,9 +26,9 @@ from salus.kernel.errors import Issue, Kind, Problem
 
 MAX_PARAMETERS = 100
 
-_NAME = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_.:\-]{1,256}")
 _PASSED_OVER = {"_format", "_pretty"}
-_NOT_OFFERED = {"_revinclude", "_list", "_filter", "_type", "_contained", "_containedType", "_score"}
+_NOT_OFFERED = {"_revinclude", "_filter", "_type", "_contained", "_containedType", "_score"}
 _CONTROLS = {"_include", "_count", "_total", "_summary", "_elements", "_sort", "_page"}
 
 
@@ -76,6 +77,7 @@ def canonical(query: Query) -> list[tuple[str, str]]:
     https://hl7.org/fhir/R4/search.html#conformance
     """
     pairs = [(f"{c.parameter}:{c.modifier}" if c.modifier else c.parameter, c.text) for c in query.clauses]
+    pairs += [(join.name, join.text) for join in query.joins]
     for include in query.include:
         parts = (include.source_type, include.parameter, include.target_type)
         pairs.append(("_include", ":".join(part for part in parts if part)))
@@ -98,6 +100,7 @@ class _Draft:
         self._lenient = lenient
         self._setting = setting
         self._clauses: list[Clause] = []
+        self._joins: list[Join] = []
         self._include: list[Include] = []
         self._ignored: list[str] = []
         self._controls: dict[str, Any] = {}
@@ -107,8 +110,9 @@ class _Draft:
         code, colon, modifier = name.partition(":")
         if code in _PASSED_OVER:
             return
-        if code == "_has" or "." in name:
-            raise unanswered("is not supported: chained searches and _has are not answered")
+        if is_join(self._type, name):
+            self._joins.append(join(self._type, name, text, self._setting))
+            return
         if code in _NOT_OFFERED:
             raise unanswered("is not supported")
         if code in _CONTROLS:
@@ -127,6 +131,7 @@ class _Draft:
         return Query(
             type=self._type,
             clauses=tuple(self._clauses),
+            joins=tuple(self._joins),
             include=tuple(dict.fromkeys(self._include)),
             ignored=tuple(self._ignored),
             **self._controls,

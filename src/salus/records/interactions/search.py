@@ -22,8 +22,9 @@ from salus.fhir.search.clauses import Query
 from salus.fhir.search.query import canonical
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Issue
+from salus.records.candidates import Hit, hits
 from salus.records.context import Context, audited
-from salus.records.finding import Hit, hits, plan_of, read_query
+from salus.records.finding import plan_of, read_query
 from salus.records.includes import included
 from salus.records.pages import page_of
 from salus.records.paging import Cursor, open_cursor, seal_cursor
@@ -83,7 +84,7 @@ def _asked(type_: str, asked: Sequence[tuple[str, str]]) -> str:
 
 
 def _total(ctx: Context, permit: Permit, how: Plan) -> int:
-    if not how.rest and how.ids is None:
+    if how.exact and how.ids is None:
         return ctx.store.reader.count(permit, how.expression, updated=how.updated)
     return sum(1 for _ in hits(ctx, permit, how))
 

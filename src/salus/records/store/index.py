@@ -8,7 +8,8 @@ The index narrows, it does not decide: whatever a token cannot say exactly is ch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from salus.crypto.blind_index import BlindIndex
 from salus.crypto.calendar_tree import exact as exact_dates
@@ -30,6 +31,10 @@ _MAX_TERMS = 4_000
 _UNTYPED = ("missing", "not", "text", "contains")  # modifiers that tokens cannot answer
 
 
+Check = Callable[[dict[str, Any], list[tuple[Any, ...]]], bool]
+"""(resource, its index rows) -> whether something holds that no clause can say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a search is answered.
@@ -39,12 +44,25 @@ class Plan:
         rest: clauses to check on the opened candidates.
         ids: logical ids when `_id` names them; None without.
         updated: [from, to) of `_lastUpdated` in milliseconds.
+        checks: to be put to the opened candidates too, for chains.
+        relied: (type, expression) of the searches over other records that this plan rests on.
     """
 
     expression: str
     rest: tuple[Clause, ...]
     ids: frozenset[str] | None = None
     updated: Span = OPEN_SPAN
+    checks: tuple[Check, ...] = ()
+    relied: tuple[tuple[str, str], ...] = ()
+
+    def among(self, ids: frozenset[str]) -> Plan:
+        """The same, only for records with one of these ids."""
+        return replace(self, ids=ids if self.ids is None else self.ids & ids)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the index alone says it all."""
+        return not self.rest and not self.checks
 
 
 Held = Callable[[str], bool]

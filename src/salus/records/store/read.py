@@ -23,6 +23,7 @@ _MATCHING = "blind_token t cross join record r on r.seq = t.rowid where t.blind_
 _HELD = "select 1 from blind_token where blind_token match ? limit 1"
 _TAKEN = "select 1 from record r where r.tenant=? and r.rid=? limit 1"
 _BATCH = 64
+_NAMED = 100  # surrogates in one question
 _END = 1 << 62
 
 Span = tuple[int | None, int | None]
@@ -117,6 +118,22 @@ class Reader:
             if len(rows) < batch:
                 return
             cursor = rows[-1][0]
+
+    def named(self, permit: Permit, rids: list[bytes], *, before: int | None = None) -> list[Row]:
+        """Those of these records that are current and that the actor may see.
+
+        Args:
+            before: only rows with a smaller `seq`.
+        """
+        where, values = self._conditions(permit, OPEN_SPAN)
+        cursor = before if before is not None else _END
+        found: list[Row] = []
+        for start in range(0, len(rids), _NAMED):
+            some = rids[start : start + _NAMED]
+            marks = ",".join("?" * len(some))
+            sql = f"select {COLUMNS} from record r where r.tenant=? and r.rid in ({marks}) {where} and r.seq < ?"
+            found += [_row(each) for each in self._db.execute(sql, [permit.actor.tenant, *some, *values, cursor])]
+        return found
 
     def moved(self, permit: Permit, expression: str, since: int, *, updated: Span = OPEN_SPAN) -> list[tuple[Row, int]]:
         """Current records that were rewritten after the row `since`, each with the `seq` it had until then.

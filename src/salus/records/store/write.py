@@ -50,12 +50,16 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Guard(msgspec.Struct, frozen=True):
-    """A conditional request saw no match (or one) when the newest row was `since`; nothing newer may match now."""
+    """A conditional request saw no match (or one) when the newest row was `since`; nothing newer may match now.
+
+    `steps` are guards for the other records that the condition leads through.
+    """
 
     tenant: str
     type: str
     expression: str  # full-text expression over tokens; empty: any record of the type
     since: int
+    steps: tuple[Guard, ...] = ()
 
 
 @dataclass(slots=True)
@@ -114,6 +118,8 @@ class RecordsWriter:
         self._retired[id(part)] = retired
 
     def _matched_since(self, db: Connection, guard: Guard) -> bool:
+        if any(self._matched_since(db, step) for step in guard.steps):
+            return True
         waiting = self._added.get((guard.tenant, guard.type), ())  # not visible to the queries below before `apply`
         if any(admits(guard.expression, terms) for terms in waiting):
             return True

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Candidates from the index, judged one by one where tokens cannot say it all: one search on one type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from salus.access.permit import Permit
+from salus.fhir.search.clauses import Clause
+from salus.fhir.search.match import matcher
+from salus.fhir.search.parameters import parameters
+from salus.kernel.errors import Kind, Problem
+from salus.records.context import Context
+from salus.records.lens import lens
+from salus.records.store.index import Plan, plan
+from salus.records.store.schema import Row
+from salus.records.store.store import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A record that matches. `content` is decoded and unmasked, and there only if matching needed it."""
+
+    row: Row
+    version: Version
+    content: dict[str, Any] | None
+
+
+def refuse_masked(permit: Permit, used: Iterable[str]) -> None:
+    """Refuse to answer through elements that the permit hides, because the answer would tell the value.
+
+    Args:
+        used: codes of parameters by which records are found, sorted or followed.
+
+    Raises:
+        Problem: FORBIDDEN.
+    """
+    if permit.masked:
+        hidden = sorted(name for name in set(used) if reads_masked(permit, name))
+        if hidden:
+            text = f"You may not search {permit.type} by {', '.join(hidden)}."
+            raise Problem(Kind.FORBIDDEN, text, "parameter over a masked element")
+
+
+def reads_masked(permit: Permit, parameter: str) -> bool:
+    """Whether a parameter reads an element that the permit hides."""
+    known = parameters(permit.type).get(parameter)
+    families = known.families if known is not None else ()
+    return any(family.partition(".")[0].partition("[")[0] in permit.masked for family in families)
+
+
+def plan_alone(ctx: Context, permit: Permit, clauses: Iterable[Clause], *, lasting: bool = False) -> Plan:
+    """How clauses about the records themselves are answered from the index.
+
+    Args:
+        lasting: the plan must also find what is written after it was made, as a guard's does.
+    """
+    index = ctx.store.keys(ctx.actor.tenant).index()
+    if lasting:
+        return plan(permit.type, clauses, index)
+    return plan(permit.type, clauses, index, ctx.store.reader.held)
+
+
+def hits(
+    ctx: Context,
+    permit: Permit,
+    how: Plan,
+    *,
+    before: int | None = None,
+    expected: int = 64,
+    content: bool = False,
+) -> Iterator[Hit]:
+    """Give matching records, newest first.
+
+    Args:
+        before: cursor: only rows older than this `seq`.
+        expected: about how many hits the caller will take.
+        content: decode every hit, for includes and sorting.
+
+    Raises:
+        Problem: TOO_COSTLY when more candidates had to be opened than the limit allows.
+    """
+    return judged(ctx, permit, how, _candidates(ctx, permit, how, before, expected), content=content)
+
+
+def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, content: bool) -> Iterator[Hit]:
+    """Those of the candidates that match; raises as `hits`."""
+    view = lens(ctx.base)
+    opened = 0
+    tests = [matcher(clause) for clause in how.rest]
+    opening = content or bool(tests) or bool(how.checks)
+    texts = any(clause.modifier == "text" for clause in how.rest)
+    for row in rows:
+        if not opening:
+            yield Hit(row, ctx.store.open(permit, row), None)
+            continue
+        opened += 1
+        if opened > ctx.services.limits.search_candidates:
+            text = "The search would have to open too many records; add a parameter that narrows it."
+            raise Problem(Kind.TOO_COSTLY, text)
+        version, resource = ctx.store.open_with_content(permit, row)
+        if tests or how.checks:
+            values = [*view.extractor.rows(resource, texts=texts), *stored_rows(version)]
+            if not all(test(values) for test in tests) or not all(check(resource, values) for check in how.checks):
+                continue
+        yield Hit(row, version, resource)
+
+
+def _candidates(ctx: Context, permit: Permit, how: Plan, before: int | None, expected: int) -> Iterator[Row]:
+    if how.ids is None:
+        yield from ctx.store.reader.candidates(
+            permit, how.expression, before=before, updated=how.updated, batch=min(max(expected, 2), 256)
+        )
+        return
+    named = [ctx.store.rid(ctx.actor.tenant, permit.type, id_) for id_ in how.ids]
+    live = ctx.store.reader.named(permit, named, before=before)
+    if how.expression and live:
+        wanted = ctx.store.reader.with_terms([row.seq for row in live], how.expression)
+        live = [row for row in live if row.seq in wanted]
+    yield from sorted(live, key=lambda row: -row.seq)
+
+
+def stored_rows(version: Version) -> list[tuple[Any, ...]]:
+    """Index rows of what the store itself knows: `_id` and `_lastUpdated`."""
+    return [
+        ("_id", "token", "", version.id),
+        ("_lastUpdated", "date", version.updated, version.updated + 1),
+    ]

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chains, `_has` and `_list`: each step is a search of its own, inner-most first.
+
+Every step is decided for its own type and finds under that permit only: a record that the actor may not read leads
+nowhere, exactly like one that is not there. What a step found becomes reference tokens (or ids) of the step outside
+it, so that the index answers a chain as it answers a plain search. https://hl7.org/fhir/R4/search.html#chaining
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from salus.access.permissions import Permission
+from salus.access.permit import Permit
+from salus.fhir.references import local_reference
+from salus.fhir.search.clauses import Chain, Clause, Has, Join, Listed, Step
+from salus.fhir.search.match import matcher
+from salus.kernel.errors import Kind, Problem
+from salus.records.candidates import Hit, hits, plan_alone, refuse_masked
+from salus.records.context import Context
+from salus.records.lens import lens
+from salus.records.store.index import Plan
+from salus.records.terms import CONTAINED
+
+_MAX_NAMED = 2_000
+"""Reference tokens in one question; beyond them the candidates are opened and compared."""
+
+
+class Joins:
+    """Works out the steps of one search; what it has found once it keeps until the search is answered.
+
+    Args:
+        ctx: who asks.
+        lasting: plans must also find what is written after they were made (`finding.plan_of`).
+
+    Attributes:
+        relied: (type, expression) of every step: what a guard has to watch.
+    """
+
+    def __init__(self, ctx: Context, *, lasting: bool) -> None:
+        self._ctx = ctx
+        self._view = lens(ctx.base)
+        self._lasting = lasting
+        self._opened = 0
+        self._ids: dict[tuple[str, Step], frozenset[str]] = {}
+        self.relied: dict[tuple[str, str], None] = {}
+
+    def narrowed(self, permit: Permit, how: Plan, joins: Iterable[Join]) -> Plan:
+        """Add to a plan what must hold of other records.
+
+        Raises:
+            Problem: FORBIDDEN when a step leads through a type that the actor may not search, or over a masked
+                element; TOO_COSTLY when the steps would have to open too many records.
+        """
+        for join in joins:
+            how = self._narrowed(permit, how, join.step)
+        return how
+
+    def _narrowed(self, permit: Permit, how: Plan, step: Step) -> Plan:
+        match step:
+            case Chain():
+                return self._chained(permit, how, step)
+            case Has():
+                return how.among(self._pointed_to(permit.type, step))
+            case Listed():
+                return how.among(self._listed(permit.type, step))
+        raise Problem(Kind.FAULT, "The search could not be read.", "a plain clause among the joins")
+
+    # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _hits(self, type_: str, step: Step, *, content: bool = False) -> Iterator[Hit]:
+        """Records of a type that fulfil a step and that the actor may search."""
+        ctx = self._ctx
+        permit = ctx.decide(Permission.RECORD_SEARCH, type_)
+        refuse_masked(permit, {step.parameter} if isinstance(step, Clause | Chain) else ())
+        if isinstance(step, Clause):
+            how = plan_alone(ctx, permit, (step,), lasting=self._lasting)
+        else:
+            how = self._narrowed(permit, plan_alone(ctx, permit, (), lasting=self._lasting), step)
+        self.relied[type_, how.expression] = None
+        for hit in hits(ctx, permit, how, expected=256, content=content):
+            self._opened += 1
+            if self._opened > ctx.services.limits.search_candidates:
+                text = "The search would have to look at too many other records; narrow what it chains to."
+                raise Problem(Kind.TOO_COSTLY, text)
+            yield hit
+
+    def _found(self, type_: str, step: Step) -> frozenset[str]:
+        """Ids of those."""
+        known = self._ids.get((type_, step))
+        if known is None:
+            known = frozenset(hit.version.id for hit in self._hits(type_, step))
+            self._ids[type_, step] = known
+        return known
+
+    def _pointed_to(self, type_: str, has: Has) -> frozenset[str]:
+        """Ids of the records of a type that some record fulfilling the step points to."""
+        known = self._ids.get((type_, has))
+        if known is None:
+            permit = self._ctx.decide(Permission.RECORD_SEARCH, has.type)
+            refuse_masked(permit, {has.parameter})
+            found = (
+                local_reference(target, self._view.bases)
+                for hit in self._hits(has.type, has.step, content=True)
+                for target in self._targets(has.families, hit.content or {})
+            )
+            known = frozenset(target[1] for target in found if target is not None and target[0] == type_)
+            self._ids[type_, has] = known
+        return known
+
+    def _listed(self, type_: str, listed: Listed) -> frozenset[str]:
+        """Ids of the records of a type in some List resources; a list out of sight holds nothing."""
+        ctx = self._ctx
+        permit = ctx.decide(Permission.RECORD_READ, "List")
+        refuse_masked(permit, {"item"})
+        found: set[str] = set()
+        for id_ in listed.ids:
+            row = ctx.store.newest(permit, id_)
+            if row is None or row.deleted:
+                continue
+            _, content = ctx.store.open_with_content(permit, row)
+            for entry in content.get("entry", ()):
+                target = local_reference(entry.get("item", {}).get("reference", ""), self._view.bases)
+                if target is not None and target[0] == type_ and entry.get("deleted") is not True:
+                    found.add(target[1])
+        self.relied["List", ""] = None
+        return frozenset(found)
+
+    def _targets(self, families: tuple[str, ...], resource: dict[str, Any]) -> Iterator[str]:
+        for row in self._view.extractor.rows(resource):
+            if row[1] == "reference" and row[0] in families:
+                yield row[2]
+
+    # ── chains ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _chained(self, permit: Permit, how: Plan, chain: Chain) -> Plan:
+        names: set[str] = set()
+        open_to: list[tuple[str, Step]] = []
+        refused: Problem | None = None
+        for type_, step in chain.branches:
+            try:
+                names.update(f"{type_}/{id_}" for id_ in self._found(type_, step))
+            except Problem as problem:  # of several types those remain that the actor may search
+                if problem.kind is not Kind.FORBIDDEN:
+                    raise
+                refused = refused or problem
+                continue
+            open_to.append((type_, step))
+        if refused is not None and not open_to:
+            raise refused
+        inside = [] if permit.masked else self._inside(permit.type, open_to)  # a mask hides what is contained
+        index = self._ctx.store.keys(permit.actor.tenant).index()
+        terms = list(inside)
+        few = len(names) * len(chain.families) <= _MAX_NAMED
+        if few:
+            for family in chain.families:
+                for name in names:
+                    terms += index.reference_terms(permit.type, family, name)
+        if few and not terms:
+            return how.among(frozenset())
+        expression = (terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})") if few else ""
+        how = replace(how, expression=" AND ".join(part for part in (how.expression, expression) if part))
+        if few and not inside:
+            return how  # tokens of references say it all
+        branches = dict(open_to)
+
+        def leads(resource: dict[str, Any], rows: list[tuple[Any, ...]]) -> bool:
+            return any(
+                row[2] in names or (row[2][:1] == CONTAINED and self._holds_inside(resource, row[2][1:], branches))
+                for row in rows
+                if row[1] == "reference" and row[0] in chain.families
+            )
+
+        return replace(how, checks=(*how.checks, leads))
+
+    # ── contained resources: a chain is followed into them (https://hl7.org/fhir/R4/search.html#contained) ───────
+
+    def _inside(self, type_: str, branches: Iterable[tuple[str, Step]]) -> list[str]:
+        """Tokens of records of a type that contain what one of the branches leads to."""
+        index = self._ctx.store.keys(self._ctx.actor.tenant).index()
+        terms = []
+        for target, _ in branches:
+            term = index.type_term(CONTAINED + target)
+            if self._lasting or self._ctx.store.reader.held(f"{term} AND {index.type_term(type_)}"):
+                terms.append(term)
+        return terms
+
+    def _holds_inside(self, resource: dict[str, Any], id_: str, branches: dict[str, Step]) -> bool:
+        for contained in resource.get("contained", ()):
+            step = branches.get(contained["resourceType"])
+            if step is not None and contained.get("id") == id_:
+                return self._holds(resource, contained, step)
+        return False
+
+    def _holds(self, container: dict[str, Any], resource: dict[str, Any], step: Step) -> bool:
+        if isinstance(step, Clause):
+            rows = self._view.extractor.rows(resource, texts=True)
+            return matcher(step)([*rows, ("_id", "token", "", resource.get("id", ""))])
+        if not isinstance(step, Chain):
+            return False  # nothing points to a contained resource from outside, and no list holds it
+        branches = dict(step.branches)
+        for target in self._targets(step.families, resource):
+            if target[:1] == CONTAINED:
+                if target[1:] != resource.get("id") and self._holds_inside(container, target[1:], branches):
+                    return True
+            else:
+                local = local_reference(target, self._view.bases)
+                if local is not None and local[0] in branches and local[1] in self._known(local[0], branches):
+                    return True
+        return False
+
+    def _known(self, type_: str, branches: dict[str, Step]) -> frozenset[str]:
+        try:
+            return self._found(type_, branches[type_])
+        except Problem as problem:
+            if problem.kind is not Kind.FORBIDDEN:
+                raise
+            return frozenset()

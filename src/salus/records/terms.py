@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tokens under which a record is found.
+
+What is contained in it has tokens of its own, under `#Type` whatever the container is: a chain is followed into
+contained resources, and they can be searched by themselves (https://hl7.org/fhir/R4/search.html#contained).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from salus.crypto.blind_index import BlindIndex
+from salus.fhir.search.extract import Extractor
+from salus.fhir.search.parameters import unindexed
+
+CONTAINED = "#"
+"""In front of a type: tokens of what is contained in a record."""
+
+
+def terms_of(index: BlindIndex, extractor: Extractor, resource: dict[str, Any]) -> str:
+    """Blind tokens of a validated resource, separated by spaces."""
+    type_ = resource["resourceType"]
+    found = index.tokens(type_, extractor.rows(resource), unindexed(type_))
+    for inner in resource.get("contained", ()):
+        type_ = inner["resourceType"]
+        found |= index.tokens(CONTAINED + type_, extractor.rows(inner), unindexed(type_))
+    return " ".join(found)
