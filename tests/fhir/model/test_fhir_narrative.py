@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salus.fhir.validate.narrative import NAMESPACE, fault
+from salus.fhir.narrative import NAMESPACE, fault
 
 
 def div(inside: str) -> str:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
+from salus.fhir.narrative import fault, identifiers, links
 from salus.fhir.validate import elements, extensions, special
 from salus.fhir.validate.bundles import Use, bundle_faults
 from salus.fhir.validate.extensions import Spot
 from salus.fhir.validate.finding import Finding, Severity
 from salus.fhir.validate.members import Member, members
-from salus.fhir.validate.narrative import fault, identifiers, links
 from salus.fhir.validate.places import known
 from salus.fhir.validate.primitives import LARGEST_EXPONENT, WORDS
 from salus.fhir.validate.surroundings import PLAIN, Surroundings

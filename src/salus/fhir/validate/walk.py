@@ -14,9 +14,9 @@ from functools import cache
 from typing import Any, Final
 
 from salus.fhir.definitions import resource_types, structure
+from salus.fhir.narrative import fault, links
 from salus.fhir.validate.codes import Codes
 from salus.fhir.validate.members import members
-from salus.fhir.validate.narrative import fault, links
 from salus.fhir.validate.primitives import LARGEST_EXPONENT, MOST_DIGITS
 
 # What `salus.fhir.json.decode` reads. Patches could nest deeper, and the result could then never be read again.

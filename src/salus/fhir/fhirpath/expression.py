@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A compiled expression, and how to get one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from salus.fhir.fhirpath.compiler import Compiler
+from salus.fhir.fhirpath.constants import collection
+from salus.fhir.fhirpath.context import NOTHING, Collection, Context, Environment
+from salus.fhir.fhirpath.convert import system, type_name
+from salus.fhir.fhirpath.functions.calling import Step
+from salus.fhir.fhirpath.node import Node
+from salus.fhir.fhirpath.parser import parse
+
+_KEPT: Final = 2048  # compiled expressions
+
+
+class Expression:
+    """An expression, ready to run; thread-safe, since a run keeps its state apart.
+
+    Attributes:
+        text: as it was written.
+    """
+
+    __slots__ = ("_step", "text")
+
+    def __init__(self, text: str, step: Step) -> None:
+        self.text = text
+        self._step = step
+
+    def evaluate(self, focus: Any, *, environment: Environment = NOTHING) -> list[Node]:
+        """Everything that the expression finds.
+
+        Args:
+            focus: a resource as `salus.fhir.json.decode` gives it, a node, a plain value, or a list of them.
+            environment: knowledge from outside.
+
+        Returns:
+            nodes in order. What is no element of a resource has a type of `System.` and no parent.
+
+        Raises:
+            Problem: INCORRECT when the expression cannot be evaluated on this; TOO_COSTLY when it goes beyond its
+            budget.
+        """
+        return [item if type(item) is Node else Node(item, type_name(item)) for item in self._run(focus, environment)]
+
+    def values(self, focus: Any, *, environment: Environment = NOTHING) -> list[Any]:
+        """As `evaluate`, but plain values: `bool`, `int`, `Decimal`, `str`, `Temporal`, `Quantity`; JSON for the rest.
+
+        A primitive without value is left out.
+        """
+        found = [system(item) for item in self._run(focus, environment)]
+        return [item.value if type(item) is Node else item for item in found if item is not None]
+
+    def holds(self, focus: Any, *, environment: Environment = NOTHING) -> bool:
+        """Whether a constraint is kept (https://hl7.org/fhir/R4/conformance-rules.html#constraints).
+
+        It is broken only by the single answer false. An empty answer keeps it: the expression then compares with
+        what is not there, or dates of different precision, and nobody can say that it is broken. A single value that
+        is no Boolean counts as true, several values too.
+
+        Raises:
+            Problem: as `evaluate`.
+        """
+        found = self._run(focus, environment)
+        return not (len(found) == 1 and system(found[0]) is False)
+
+    def _run(self, focus: Any, environment: Environment) -> Collection:
+        origin = [focus] if type(focus) is Node and not focus.type.startswith("System.") else collection(focus)
+        try:
+            return self._step(origin, Context(origin, environment))
+        except RecursionError:
+            raise too_deep() from None
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+
+def too_deep() -> Exception:
+    """The Problem for a run that went too deep."""
+    from salus.kernel.errors import Kind, Problem
+
+    return Problem(Kind.TOO_COSTLY, "The expression goes too deep.")
+
+
+@lru_cache(maxsize=_KEPT)
+def compile(text: str, *, strict: bool = False) -> Expression:  # noqa: A001 - the field's word, used with its module
+    """Read and compile an expression; the last ones stay compiled.
+
+    Args:
+        text: FHIRPath, at most 20,000 characters and 60 levels of nesting.
+        strict: refuse what can only be a mistake, such as an element that no item can have
+            (`salus.fhir.fhirpath.compiler`).
+
+    Raises:
+        Problem: INCORRECT with the position of what is wrong.
+    """
+    return Expression(text, Compiler(strict=strict).step(parse(text)))

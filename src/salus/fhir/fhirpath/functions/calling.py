@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a function gets what it works on: the collection before the point, the evaluation, and its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from salus.fhir.fhirpath.context import Collection, Context
+
+Step = Callable[[Collection, Context], Collection]
+"""A compiled part of an expression: from one collection to the next."""
+
+
+class Function(NamedTuple):
+    """A function.
+
+    Attributes:
+        least: number of arguments it needs.
+        most: number of arguments it takes.
+        build: makes the step from the compiled arguments.
+    """
+
+    least: int
+    most: int
+    build: Callable[[list[Step]], Step]
+
+
+def plain(run: Step) -> Function:
+    """A function without arguments."""
+    return Function(0, 0, lambda _: run)
+
+
+def eager(run: Callable[..., Collection], least: int, most: int | None = None) -> Function:
+    """A function whose arguments are values. They are evaluated against `$this`, not against its input.
+
+    Args:
+        run: takes the input, the evaluation, and a collection for each argument.
+        least: number of arguments it needs.
+        most: number it takes, if more than it needs.
+    """
+
+    def build(arguments: list[Step]) -> Step:
+        if len(arguments) == 1:
+            only = arguments[0]
+            return lambda items, ctx: run(items, ctx, only(ctx.focus, ctx))
+
+        def step(items: Collection, ctx: Context) -> Collection:
+            return run(items, ctx, *[argument(ctx.focus, ctx) for argument in arguments])
+
+        return step
+
+    return Function(least, most if most is not None else least, build)
+
+
+def lazy(run: Callable[..., Collection], least: int, most: int | None = None) -> Function:
+    """A function that evaluates its arguments itself, once for each item or perhaps never.
+
+    Args:
+        run: takes the input, the evaluation, and a step for each argument.
+        least: number of arguments it needs.
+        most: number it takes, if more than it needs.
+    """
+
+    def build(arguments: list[Step]) -> Step:
+        def step(items: Collection, ctx: Context) -> Collection:
+            return run(items, ctx, *arguments)
+
+        return step
+
+    return Function(least, most if most is not None else least, build)
+
+
+def for_each(items: Collection, ctx: Context, argument: Step, found: Callable[[Any, Collection], bool]) -> None:
+    """Evaluate an argument for each item, with `$this` and `$index` set.
+
+    Args:
+        items: what to go through.
+        ctx: its focus and index are put back at the end.
+        argument: gets each item.
+        found: told of item and result; True ends the round.
+    """
+    focus, index = ctx.focus, ctx.index
+    for at, item in enumerate(items):
+        one = [item]
+        ctx.focus, ctx.index = one, at
+        if found(item, argument(one, ctx)):
+            break
+    ctx.focus, ctx.index = focus, index
+    ctx.spend(len(items))

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether there is something (https://hl7.org/fhirpath/N1/#existence)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from salus.fhir.fhirpath import equality
+from salus.fhir.fhirpath.context import Collection, Context, fault
+from salus.fhir.fhirpath.convert import system, truth
+from salus.fhir.fhirpath.functions.calling import Function, Step, eager, for_each, lazy, plain
+from salus.fhir.fhirpath.operators import EMPTY, FALSE, TRUE, boolean
+
+
+def _empty(items: Collection, _: Context) -> Collection:
+    return FALSE if items else TRUE
+
+
+def _exists(items: Collection, ctx: Context, criteria: Step | None = None) -> Collection:
+    if criteria is None:
+        return TRUE if items else FALSE
+    return boolean(_some(items, ctx, criteria, wanted=True))
+
+
+def _all(items: Collection, ctx: Context, criteria: Step) -> Collection:
+    return boolean(not _some(items, ctx, criteria, wanted=False))
+
+
+def _some(items: Collection, ctx: Context, criteria: Step, *, wanted: bool) -> bool:
+    """Whether an item meets the criteria, or with `wanted` False, whether one does not."""
+    met = False
+
+    def found(_: Any, result: Collection) -> bool:
+        nonlocal met
+        met = (truth(result) is True) is wanted
+        return met
+
+    for_each(items, ctx, criteria, found)
+    return met
+
+
+def _not(items: Collection, _: Context) -> Collection:
+    value = truth(items)
+    return EMPTY if value is None else FALSE if value else TRUE
+
+
+def _truths(items: Collection) -> list[bool]:
+    values = [system(item) for item in items]
+    if any(type(value) is not bool for value in values):
+        return fault("only true and false are expected here")
+    return values
+
+
+def _all_true(items: Collection, _: Context) -> Collection:
+    return boolean(all(_truths(items)))
+
+
+def _any_true(items: Collection, _: Context) -> Collection:
+    return boolean(any(_truths(items)))
+
+
+def _all_false(items: Collection, _: Context) -> Collection:
+    return boolean(not any(_truths(items)))
+
+
+def _any_false(items: Collection, _: Context) -> Collection:
+    return boolean(not all(_truths(items)))
+
+
+def _subset(items: Collection, ctx: Context, other: Collection) -> Collection:
+    return boolean(equality.keys(items, ctx) <= equality.keys(other, ctx))
+
+
+def _superset(items: Collection, ctx: Context, other: Collection) -> Collection:
+    return boolean(equality.keys(items, ctx) >= equality.keys(other, ctx))
+
+
+def _count(items: Collection, _: Context) -> Collection:
+    return [len(items)]
+
+
+def _distinct(items: Collection, ctx: Context) -> Collection:
+    return equality.distinct(items, ctx)
+
+
+def _is_distinct(items: Collection, ctx: Context) -> Collection:
+    return boolean(len(equality.keys(items, ctx)) == len(items))
+
+
+FUNCTIONS: Final[dict[str, Function]] = {
+    "empty": plain(_empty),
+    "exists": lazy(_exists, 0, 1),
+    "all": lazy(_all, 1),
+    "not": plain(_not),
+    "allTrue": plain(_all_true),
+    "anyTrue": plain(_any_true),
+    "allFalse": plain(_all_false),
+    "anyFalse": plain(_any_false),
+    "subsetOf": eager(_subset, 1),
+    "supersetOf": eager(_superset, 1),
+    "count": plain(_count),
+    "distinct": plain(_distinct),
+    "isDistinct": plain(_is_distinct),
+}

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers (https://hl7.org/fhirpath/N1/#math)."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from typing import Any, Final
+
+from salus.fhir.fhirpath.context import Collection, Context, fault
+from salus.fhir.fhirpath.convert import integer_of, single
+from salus.fhir.fhirpath.equality import NUMBERS
+from salus.fhir.fhirpath.functions.calling import Function, eager
+from salus.fhir.fhirpath.operators import EMPTY, EXACT, number
+from salus.fhir.fhirpath.quantity import Quantity
+
+_MOST_PLACES: Final = 28
+
+
+def _on_number(work: Callable[..., Any], least: int = 0, *, quantities: bool = False) -> Function:
+    """A function of numbers: empty when one is, or when there is no result."""
+
+    def run(items: Collection, _: Context, *arguments: Collection) -> Collection:
+        values = [single(items), *(single(argument) for argument in arguments)]
+        if None in values:
+            return EMPTY
+        value = values[0]
+        inner = value.value if quantities and type(value) is Quantity else value
+        if type(inner) not in NUMBERS or any(type(other) not in NUMBERS for other in values[1:]):
+            fault("a number is needed")
+        try:
+            with decimal.localcontext(EXACT):
+                made = work(inner, *values[1:])
+        except decimal.DecimalException:
+            return EMPTY
+        if made is None:
+            return EMPTY
+        return [value._replace(value=Decimal(made))] if inner is not value else number(made)
+
+    return eager(run, least)
+
+
+def _whole(rounding: str) -> Callable[[Any], int]:
+    return lambda value: int(Decimal(value).to_integral_value(rounding))
+
+
+def _round(items: Collection, _: Context, places: Collection | None = None) -> Collection:
+    value = single(items)
+    digits = integer_of(places) if places is not None else 0
+    if value is None or digits is None:
+        return EMPTY
+    inner = value.value if type(value) is Quantity else value
+    if type(inner) not in NUMBERS:
+        fault("a number is needed")
+    if not 0 <= digits <= _MOST_PLACES:
+        fault("the number of places must be from 0 to 28")
+    try:
+        made = Decimal(inner).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP, EXACT)
+    except decimal.DecimalException:
+        return EMPTY
+    return [value._replace(value=made)] if type(value) is Quantity else [made]
+
+
+def _log(value: Any, base: Any) -> Any:
+    if value <= 0 or base <= 0 or base == 1:
+        return None
+    return _tidy(Decimal(value).ln() / Decimal(base).ln())
+
+
+def _power(value: Any, exponent: Any) -> Any:
+    if abs(exponent) > 10_000:
+        return None
+    if type(value) is int and type(exponent) is int and exponent >= 0:
+        return int(Decimal(value) ** exponent)
+    if (value < 0 and exponent != int(exponent)) or (not value and exponent <= 0):
+        return None
+    return Decimal(value) ** Decimal(exponent)
+
+
+def _tidy(value: Decimal) -> Decimal:
+    """Without the last digits, which a quotient of logarithms gets wrong: the logarithm of 16 to base 2 is 4."""
+    return value.quantize(Decimal(1).scaleb(max(value.adjusted(), 0) - 30)).normalize() if value else value
+
+
+FUNCTIONS: Final[dict[str, Function]] = {
+    "abs": _on_number(abs, quantities=True),
+    "ceiling": _on_number(_whole(ROUND_CEILING)),
+    "floor": _on_number(_whole(ROUND_FLOOR)),
+    "truncate": _on_number(int),
+    "round": eager(_round, 0, 1),
+    "exp": _on_number(lambda value: Decimal(value).exp() if value < 2000 else None),
+    "ln": _on_number(lambda value: Decimal(value).ln() if value > 0 else None),
+    "log": _on_number(_log, 1),
+    "power": _on_number(_power, 1),
+    "sqrt": _on_number(lambda value: Decimal(value).sqrt() if value >= 0 else None),
+}

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`is`, `as` and `ofType` (https://hl7.org/fhirpath/N1/#types-and-reflection).
+
+A name without namespace means the type of FHIR if there is one, else that of FHIRPath: `Patient` and `string` are
+FHIR's, `String` and `Integer` are FHIRPath's, `Quantity` is either. `is` counts specialisations. `as` and `ofType`
+take primitives exactly by their type, so that a `code` is no `string` there, as HL7's tests have it; other types with
+their specialisations.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from salus.fhir.definitions import PRIMITIVES
+from salus.fhir.fhirpath.context import Collection, Context, fault
+from salus.fhir.fhirpath.convert import type_name
+from salus.fhir.fhirpath.functions.calling import Step
+from salus.fhir.fhirpath.lexer import wrong
+from salus.fhir.fhirpath.node import Node
+from salus.fhir.fhirpath.operators import EMPTY, FALSE, TRUE
+from salus.fhir.fhirpath.types import SYSTEM, is_a, is_known
+
+_BOTH: Final = "Quantity"  # the one name that both have
+
+
+class TypeTester(NamedTuple):
+    """Decides whether an item is of a type.
+
+    Attributes:
+        fhir: FHIR type, or "".
+        system: `System.` type, or "".
+    """
+
+    fhir: str
+    system: str
+
+    def matches(self, item: Any, *, exactly: bool = False) -> bool:
+        """Whether an item is of the type; `exactly` leaves specialised primitives out."""
+        if type(item) is not Node:
+            return bool(self.system) and self.system in (type_name(item), "System.Any")
+        if not self.fhir:
+            return False
+        if exactly and item.type in PRIMITIVES:
+            return item.type == self.fhir
+        return is_a(item.type, self.fhir)
+
+
+def tester(name: str, place: int) -> TypeTester:
+    """What a type name means.
+
+    Args:
+        name: `Patient`, `FHIR.Patient`, `System.String`.
+        place: position in the expression, for the error.
+
+    Raises:
+        Problem: INCORRECT when there is no such type. Of the namespace `System`, unknown types have no instances.
+    """
+    namespace, _, plain = name.rpartition(".")
+    if namespace == "System":
+        return TypeTester("", "System." + plain)
+    if namespace not in ("", "FHIR"):
+        wrong(place, "types are of the namespace FHIR or System")
+    if is_known(plain):
+        return TypeTester(plain, "System.Quantity" if plain == _BOTH and not namespace else "")
+    if plain in SYSTEM and not namespace:
+        return TypeTester("", "System." + plain)
+    return wrong(place, "there is no such type")
+
+
+def is_type(test: TypeTester) -> Step:
+    """`is`: of a single item."""
+
+    def run(items: Collection, _: Context) -> Collection:
+        if not items:
+            return EMPTY
+        if len(items) > 1:
+            fault("`is` takes a single item")
+        return TRUE if test.matches(items[0]) else FALSE
+
+    return run
+
+
+def as_type(test: TypeTester, *, strict: bool) -> Step:
+    """`as`: the item if it is of the type. Not strict, it filters, as R4's own constraints expect."""
+    filtered = of_type(test)
+
+    def run(items: Collection, ctx: Context) -> Collection:
+        if strict and len(items) > 1:
+            fault("`as` takes a single item")
+        return filtered(items, ctx)
+
+    return run
+
+
+def of_type(test: TypeTester) -> Step:
+    """`ofType`: the items of the type."""
+    return lambda items, _: [item for item in items if test.matches(item, exactly=True)]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Expressions come from strangers: none may cost more than its budget, and none may crash."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from salus.fhir.fhirpath import Environment, compile  # noqa: A004
+from salus.kernel.errors import Kind, Problem
+
+PATIENT = {"resourceType": "Patient", "name": [{"given": ["Ada", "Eve"], "family": "Nero"}], "birthDate": "1980"}
+WIDE = {"resourceType": "Patient", "name": [{"given": [str(n) for n in range(300)]} for _ in range(20)]}
+
+COSTLY = {
+    "every pair, thrice over": "%resource.descendants().select(%resource.descendants().select(%resource.descendants()))",
+    "a text that doubles": "(%resource.descendants()).aggregate($total & $total & 'xxxx', 'xxxx')",
+    "a text that explodes": "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'" + ".replace('a', 'aaaaaaaaaaaaaaaaaaaa')" * 6,
+    "repeat that makes new values for ever": "1.repeat($this + 1)",
+    "repeatAll in a circle": "%resource.repeatAll(%resource)",
+    "comparing the whole with itself": "%resource.descendants().where(%resource = %resource).where(%resource = %resource)",
+}
+
+
+@pytest.mark.parametrize("text", COSTLY.values(), ids=COSTLY)
+def test_attack_a_costly_expression_ends_with_a_problem(text):
+    with pytest.raises(Problem) as caught:
+        compile(text).evaluate(WIDE, environment=Environment(most_nodes=50_000))
+    assert caught.value.kind == Kind.TOO_COSTLY
+
+
+def test_attack_a_regular_expression_that_explodes_elsewhere_does_not_here():
+    began = time.thread_time()
+    assert compile("('a' & $this).matches('^(a+)+$')").values("a" * 40_000 + "!") == [False]
+    assert compile("$this.replaceMatches('(a|aa)+$', 'x')").values("a" * 20_000 + "!") == ["a" * 20_000 + "!"]
+    assert time.thread_time() - began < 5
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)", "(a)\\\\1", "a{1,99999}", "(", "x" * 3_000])
+def test_attack_patterns_that_cannot_be_read_once_are_refused(pattern):
+    with pytest.raises(Problem) as caught:
+        compile(f"'a'.matches('{pattern}')").evaluate([])
+    assert caught.value.kind == Kind.INCORRECT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 5_000 + "1" + ")" * 5_000,
+        "-" * 5_000 + "1",
+        "where(" * 500 + "true" + ")" * 500,
+        "name" * 10_000,
+        "a.where(" * 70 + "b" + ")" * 70,
+    ],
+    ids=["parentheses", "signs", "functions", "length", "criteria"],
+)
+def test_attack_nesting_without_end_is_refused_when_it_is_read(text):
+    with pytest.raises(Problem) as caught:
+        compile(text)
+    assert caught.value.kind == Kind.INCORRECT
+
+
+def test_a_long_chain_is_not_a_deep_one():
+    assert compile(" + ".join(["1"] * 3_000)).values([]) == [3_000]
+    assert compile("$this" + ".trim()" * 2_500).values(" x ") == ["x"]
+    assert compile(" | ".join(["name.given"] * 1_000)).values(PATIENT) == ["Ada", "Eve"]
+
+
+PIECES = st.sampled_from(
+    [
+        *("name", "given", ".", "(", ")", "where", "exists()", "first()", "=", "'Ada'", "1", "1.5", "and", "or", "|", "~"),
+        *("$this", "$index", "%resource", "%x", "@2020", "@T10", "4 days", "5 'mg'", "+", "-", "*", "/", "div", "is", "as"),
+        *("Patient", "String", "[", "]", "{}", ",", "birthDate", "toString()", "iif", "not()", "<", "in", "resolve()"),
+        *("descendants()", "ofType", "matches", "'['", "round", "-", "lowBoundary()", "sort", "substring", "memberOf"),
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=12))
+def test_whatever_is_sent_there_is_an_answer_or_a_problem(pieces):
+    try:
+        compile(" ".join(pieces)).evaluate(PATIENT, environment=Environment(most_nodes=5_000))
+    except Problem as problem:
+        assert problem.kind in (Kind.INCORRECT, Kind.TOO_COSTLY)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["+", "-", "*", "/", "div", "mod", "=", "~", "<", ">=", "|", "in", "&", "and", "xor", "implies"]),
+    st.lists(
+        st.sampled_from(
+            ["1", "-1", "0", "2147483647", "1.10", "0.0", "'a'", "''", "true", "{}", "@2020", "@2020-02-29T10:00:00Z", "@T23:59"]
+            + ["3 'mg'", "2 'g'", "1 'Cel'", "1 year", "1 'a'", "1 'nonsense'", "name", "name.given", "birthDate", "%resource"]
+        ),
+        min_size=2,
+        max_size=2,
+    ),
+)
+def test_any_two_operands_have_an_answer_or_a_problem(operator, operands):
+    try:
+        found = compile(f"({operands[0]}) {operator} ({operands[1]})").evaluate(PATIENT)
+    except Problem as problem:
+        assert problem.kind == Kind.INCORRECT
+    else:
+        assert isinstance(found, list)
+
+
+def test_words_of_a_problem_repeat_nothing_of_what_was_sent():
+    for text in ("name.secret(", "secret()", "Patient.is(secret)", "%secret", "'a'.matches('(secret')", "@2020-99-99"):
+        with pytest.raises(Problem) as caught:
+            compile(text).evaluate(PATIENT)
+        said = caught.value.public + "".join(issue.text for issue in caught.value.issues)
+        assert "secret" not in said
+        assert "99" not in said
