@@ -11,7 +11,7 @@ import pytest
 from salus.audit.as_fhir import audit_event
 from salus.audit.entry import Entry
 from salus.audit.event import Entity, Event, EventType, Outcome
-from salus.fhir.validate.check import check
+from salus.fhir.validate import check
 from salus.kernel.actor import Actor
 
 from .registry import NOON, PHYSICIAN, TENANT

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salus.fhir.json import decode, encode
-from salus.fhir.validate.check import check
+from salus.fhir.validate import check
 from salus.kernel.errors import Kind, Problem
 from salus.synthetic.clinic import clinic
 from salus.synthetic.generate import bundle, patient, population

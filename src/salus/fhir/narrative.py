@@ -158,6 +158,10 @@ _SCHEMES: Final = ("http:", "https:", "mailto:", "tel:", "urn:", "ftp:")
 _PICTURE: Final = re.compile(r"data:image/(?:png|jpeg|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]*+\Z")
 _FRAGMENT: Final = re.compile(r"\shref\s*+=\s*+[\"']#([^\"']++)")
 _IDENTIFIER: Final = re.compile(r"\s(?:id|name)\s*+=\s*+[\"']([^\"']++)")
+# A bitmap inside the style itself: nothing is fetched and nothing runs.
+_EMBEDDED: Final = re.compile(r"url\(\s*[\"']?data:image/(?:png|jpeg|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]*+[\"']?\s*\)", re.IGNORECASE)
+# A file beside the text, such as `tbl_bck0.png`: no scheme, no host, no way up.
+_BESIDE: Final = re.compile(r"url\(\s*[\"']?[A-Za-z0-9_\-]+\.(?:png|jpeg|jpg|gif|webp|bmp)[\"']?\s*\)", re.IGNORECASE)
 # Style text that can load, run or bind something, or hide that it does.
 _STYLE: Final = re.compile(r"url\s*\(|expression|@import|javascript|behaviou?r|-moz-binding|\\|/\*", re.IGNORECASE)
 
@@ -233,7 +237,7 @@ def _attributes(text: str) -> str:
         value = unescape(double or single)
         if name in _LINKS and not _harmless(value, picture=name == "src"):
             return "holds a link of a kind that narratives may not have (txt-1)"
-        if name == "style" and _STYLE.search(value):
+        if name == "style" and _STYLE.search(_BESIDE.sub("", _EMBEDDED.sub("", value))):
             return "holds a style that loads or runs something (txt-1)"
         if name == "xmlns" and value != NAMESPACE:
             return f"must stay in the namespace {NAMESPACE}"

@@ -51,7 +51,12 @@ def bundle_faults(bundle: Json, place: str, uses: list[Use]) -> Iterator[Fault]:
     if kind == "searchset":
         yield from _search(bundle, place)
     if kind in _ONE_STATE or kind in ("transaction", "batch"):
-        yield from _References(bundle, place).faults(uses)
+        yield from References(bundle, place).faults(uses)
+
+
+def entries_of(bundle: Json) -> References:
+    """The entries of a Bundle, to be found by what refers to them."""
+    return References(bundle, "Bundle")
 
 
 def _entries(bundle: Json) -> Iterator[tuple[int, Json]]:
@@ -110,7 +115,7 @@ def _searched(bundle: Json) -> frozenset[str]:
     return frozenset()
 
 
-class _References:
+class References:
     """The entries of a Bundle by what may be said to reach them."""
 
     def __init__(self, bundle: Json, place: str) -> None:
@@ -128,6 +133,7 @@ class _References:
                 self.by_name.setdefault(f"{resource.get('resourceType')}/{resource['id']}", []).append(resource)
 
     def faults(self, uses: list[Use]) -> Iterator[Fault]:
+        """What is wrong with these references."""
         for use in uses:
             found = self.resolve(use)
             if found is None:

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Profiles at work: which ones a resource and what it holds must fulfil, and whether they do.
+
+A resource must fulfil what it declares in `meta.profile` (https://hl7.org/fhir/R4/resource.html#Meta), what the policy
+demands of its type, and what somebody asks for. So must each resource inside it, for what that declares. Extensions are
+held against their own definitions, wherever they stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from salus.fhir.validate.bundles import Use, entries_of
+from salus.fhir.validate.finding import Finding, Severity
+from salus.fhir.validate.profiles.book import Book
+from salus.fhir.validate.profiles.run import Item, Place, Run
+
+Json = dict[str, Any]
+Member = Callable[[str, str, str], "bool | None"]
+
+_HOLDERS: Final = frozenset({"Bundle", "Parameters"})
+
+
+def declared(resource: Json) -> list[str]:
+    """Canonicals in `meta.profile`."""
+    meta = resource.get("meta")
+    said = meta.get("profile") if type(meta) is dict else None
+    return [one for one in said if type(one) is str] if type(said) is list else []
+
+
+def held(resource: Json, place: Place) -> Iterator[tuple[Json, Place, str]]:
+    """Every resource inside another: with its place, and the address of its Bundle entry if it has one."""
+    for name in ("contained", "entry", "parameter", "part"):
+        items = resource.get(name)
+        for index, item in enumerate(items if type(items) is list else []):
+            if type(item) is not dict:
+                continue
+            where = (place, name, index)
+            inner = item if name == "contained" else item.get("resource")
+            if type(inner) is dict and type(inner.get("resourceType")) is str:
+                at = where if name == "contained" else (where, "resource", -1)
+                address = item.get("fullUrl")
+                yield inner, at, address if type(address) is str else ""
+                yield from held(inner, at)
+            elif name in ("parameter", "part"):
+                yield from held(item, where)
+
+
+class Profiling:
+    """Holds resources against profiles.
+
+    Args:
+        book: the checkers.
+        member: whether a code is in a value set, None when that is not known.
+    """
+
+    def __init__(self, book: Book, member: Member) -> None:
+        self._book = book
+        self._member = member
+
+    def findings(self, resource: Json, more: tuple[str, ...] = (), *, warn: bool = False) -> list[Finding]:
+        """What is wrong by the profiles that a resource must fulfil.
+
+        Args:
+            resource: valid R4.
+            more: canonicals that it must fulfil beside those that it declares.
+            warn: whether unknown profiles are worth a warning.
+        """
+        self._book.fresh()
+        kind = resource["resourceType"]
+        place: Place = (None, kind, -1)
+        found = self._one(resource, resource, place, "", (*declared(resource), *more), warn=warn)
+        if kind in _HOLDERS or "contained" in resource:
+            for inner, where, address in held(resource, place):
+                wanted = declared(inner)
+                if wanted:
+                    found += self._one(inner, resource, where, address, tuple(wanted), warn=warn)
+        return found
+
+    def _one(
+        self, resource: Json, root: Json, place: Place, address: str, wanted: tuple[str, ...], *, warn: bool
+    ) -> list[Finding]:
+        if not wanted:
+            return []
+        local = root if place[1] == "contained" else resource
+        run = Run(local, _finder(root, address), self._member, self._book)
+        item = Item(resource["resourceType"], resource, None, place)
+        for canonical in dict.fromkeys(wanted):
+            if self._book.conforms(run, item, canonical) is None and warn and not self._book.is_type(canonical):
+                run.report(place, "not-found", "declares a profile that is not known here", Severity.WARNING)
+        return run.found
+
+
+def _finder(root: Json, address: str) -> Callable[[str, Any], Json | None]:
+    """Finds what a reference means: a contained resource, or an entry of the Bundle."""
+    bundle = entries_of(root) if root.get("resourceType") == "Bundle" else None
+
+    def find(literal: str, local: Any) -> Json | None:
+        if literal[:1] == "#":
+            if literal == "#":
+                return local if type(local) is dict else None
+            contained = local.get("contained") if type(local) is dict else None
+            for item in contained if type(contained) is list else []:
+                if type(item) is dict and item.get("id") == literal[1:]:
+                    return item
+            return None
+        found = bundle.resolve(Use(literal, "", (), address)) if bundle is not None else None
+        return found[0] if found else None
+
+    return find

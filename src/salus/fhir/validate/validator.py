@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The validator of a server: R4, profiles and codes, by what is installed there.
+
+`check` is for writing: it lets pass or raises. `examine` is for `$validate`: it says everything, warnings included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from salus.fhir.validate import base
+from salus.fhir.validate.codes import Codes
+from salus.fhir.validate.declared import Profiling, declared
+from salus.fhir.validate.finding import Finding, Severity
+from salus.fhir.validate.knowledge import Canonicals, Knowledge
+from salus.fhir.validate.profiles.book import Book
+from salus.fhir.validate.surroundings import Surroundings
+from salus.fhir.validate.terms import Terms
+
+Json = dict[str, Any]
+_PUBLIC = "The resource does not fulfil its profiles."
+
+
+class Validator:
+    """Judges resources.
+
+    Args:
+        canonicals: definitions that are installed.
+        terms: answers about codes.
+        demanded: canonicals of profiles that every resource of a type must fulfil, by type.
+        strict_extensions: whether an extension that nobody here has heard of is an error.
+        known_profiles_only: whether a profile in `meta.profile` that is not known here is an error.
+    """
+
+    def __init__(
+        self,
+        canonicals: Canonicals | None = None,
+        terms: Terms | None = None,
+        demanded: Mapping[str, tuple[str, ...]] | None = None,
+        *,
+        strict_extensions: bool = False,
+        known_profiles_only: bool = False,
+    ) -> None:
+        knowledge = Knowledge(canonicals) if canonicals is not None else Knowledge()
+        terms = terms or Terms()
+        self._knowledge = knowledge
+        self._codes = Codes(terms.wrong)
+        self._surroundings = Surroundings(knowledge, self._codes, strict_extensions)
+        self._book = Book(knowledge)
+        self._profiling = Profiling(self._book, terms.member)
+        self._demanded = dict(demanded or {})
+        self._known_only = known_profiles_only
+        self._generation = knowledge.generation
+
+    def check(self, resource: Json, expected_type: str | None = None) -> None:
+        """Let a valid resource pass.
+
+        Args:
+            resource: as `salus.fhir.json.decode` gives it.
+            expected_type: resource type that the request's URL names, if it names one.
+
+        Raises:
+            Problem: as `salus.fhir.validate.base.check`; INVALID as well for what breaks a profile that the resource
+                declares or that is demanded of its type.
+        """
+        self._renew()
+        base.check(resource, expected_type, self._surroundings)
+        kind = resource["resourceType"]
+        more = self._demanded.get(kind, ())
+        if not more and "meta" not in resource and kind not in _HOLDERS and "contained" not in resource:
+            return
+        found = self._profiling.findings(resource, more, warn=self._known_only)
+        wrong = [one for one in found if one.severity is Severity.ERROR or one.code == "not-found" and self._known_only]
+        if wrong:
+            raise base.refusal(wrong, _PUBLIC)
+
+    def examine(self, resource: Json, profiles: tuple[str, ...] = ()) -> list[Finding]:
+        """Everything there is to say about a resource.
+
+        Args:
+            resource: as decoded.
+            profiles: canonicals that it must fulfil, beside those that it declares and those demanded of its type.
+
+        Raises:
+            Problem: INCORRECT when it is of no type that R4 knows.
+        """
+        self._renew()
+        base.expect(resource)
+        found = base.examine(resource, self._surroundings)
+        more = (*self._demanded.get(resource["resourceType"], ()), *profiles)
+        return _distinct([*found, *self._profiling.findings(resource, more, warn=True)])
+
+    def knows(self, canonical: str) -> bool:
+        """Whether a profile can be held against resources here."""
+        self._renew()
+        return self._book.is_type(canonical) or self._book.checker(canonical) is not None
+
+    def _renew(self) -> None:
+        if self._generation != self._knowledge.generation:
+            self._generation = self._knowledge.generation
+            self._codes.forget()
+
+
+_HOLDERS = frozenset({"Bundle", "Parameters"})
+
+
+def _distinct(found: list[Finding]) -> list[Finding]:
+    return list(dict.fromkeys(found))
