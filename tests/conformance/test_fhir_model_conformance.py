@@ -18,7 +18,7 @@ import pytest
 from salus.fhir.definitions import structure
 from salus.fhir.json import decode, encode
 from salus.fhir.validate import check
-from salus.fhir.validate.surroundings import PLAIN, Surroundings
+from salus.fhir.validate.surroundings import PLAIN, Surroundings, surroundings
 from salus.kernel.errors import Problem
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -119,7 +119,7 @@ def test_synthea_patients_are_accepted() -> None:
 
 def test_validator_cases() -> None:
     """As the validator ran them: an extension that nobody defines is an error."""
-    strict = Surroundings(strict_extensions=True)
+    strict = surroundings(strict_extensions=True)
     files = dict(members(DATA / "validator-cases.tar.gz"))
     wrong: dict[str, set[str]] = {"valid": set(), "invalid": set()}
     caught = 0

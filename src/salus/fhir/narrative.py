@@ -159,7 +159,9 @@ _PICTURE: Final = re.compile(r"data:image/(?:png|jpeg|gif|webp|bmp);base64,[A-Za
 _FRAGMENT: Final = re.compile(r"\shref\s*+=\s*+[\"']#([^\"']++)")
 _IDENTIFIER: Final = re.compile(r"\s(?:id|name)\s*+=\s*+[\"']([^\"']++)")
 # A bitmap inside the style itself: nothing is fetched and nothing runs.
-_EMBEDDED: Final = re.compile(r"url\(\s*[\"']?data:image/(?:png|jpeg|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]*+[\"']?\s*\)", re.IGNORECASE)
+_EMBEDDED: Final = re.compile(
+    r"url\(\s*[\"']?data:image/(?:png|jpeg|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]*+[\"']?\s*\)", re.IGNORECASE
+)
 # A file beside the text, such as `tbl_bck0.png`: no scheme, no host, no way up.
 _BESIDE: Final = re.compile(r"url\(\s*[\"']?[A-Za-z0-9_\-]+\.(?:png|jpeg|jpg|gif|webp|bmp)[\"']?\s*\)", re.IGNORECASE)
 # Style text that can load, run or bind something, or hide that it does.

@@ -67,7 +67,6 @@ class Profiling:
             more: canonicals that it must fulfil beside those that it declares.
             warn: whether unknown profiles are worth a warning.
         """
-        self._book.fresh()
         kind = resource["resourceType"]
         place: Place = (None, kind, -1)
         found = self._one(resource, resource, place, "", (*declared(resource), *more), warn=warn)

@@ -19,6 +19,7 @@ from salus.fhir.validate.finding import Finding, Severity
 from salus.fhir.validate.members import Member, members
 from salus.fhir.validate.places import known
 from salus.fhir.validate.primitives import LARGEST_EXPONENT, WORDS
+from salus.fhir.validate.profiles.run import Item, Run
 from salus.fhir.validate.surroundings import PLAIN, Surroundings
 from salus.fhir.validate.walk import absurd
 
@@ -161,6 +162,14 @@ class Inspection:
                 continue
             for severity, code, words in extensions.context_faults(definition, spot, modifier=modifier):
                 self.report(code, where, words, severity)
+            self.content(url, item, where)
+
+    def content(self, url: str, item: Json, place: str) -> None:
+        """What an extension holds, by its definition."""
+        given = self.surroundings
+        run = Run(item, lambda _literal, _local: None, given.terms.member, given.book)
+        given.book.conforms(run, Item("Extension", item, None, (None, place, -1)), url)
+        self.found += run.found
 
     def array(self, node: Json, member: Member, values: list[Any], spot: Spot, place: str, scope: _Scope) -> None:
         """The items of an element that repeats."""
@@ -211,6 +220,8 @@ class Inspection:
         kind = value.get("resourceType")
         if type(kind) is not str or not known(kind):
             return
+        # So the publisher of HL7's guides names the parts of its narratives.
+        self.ids.add(f"{kind}_{value.get('id')}")
         if member.field.name == "contained":
             self.node(value, Spot(kind, kind, kind), place, scope)
         else:

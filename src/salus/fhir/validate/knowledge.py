@@ -7,7 +7,7 @@ asked for what they hold here and now; nothing is fetched.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from salus.fhir.definitions.profiles import published, published_definition
@@ -25,6 +25,10 @@ class Canonicals(Protocol):
 
     def find(self, type_: str, url: str, version: str = "") -> Json | None:
         """The resource of this type with this canonical url, or None; `url|version` is understood."""
+        ...
+
+    def all(self, type_: str) -> Iterable[tuple[str, str]]:
+        """Url and version of every resource of this type."""
         ...
 
 
@@ -53,6 +57,10 @@ class Held:
             return None
         return found
 
+    def all(self, type_: str) -> Iterable[tuple[str, str]]:
+        """Url and version of everything of this type that is held."""
+        return [(url, str(one.get("version", ""))) for (kind, url), one in self._resources.items() if kind == type_]
+
 
 NOTHING: Final = Held()
 
@@ -66,6 +74,7 @@ class Knowledge:
 
     def __init__(self, canonicals: Canonicals = NOTHING) -> None:
         self._canonicals = canonicals
+        self._watched: tuple[int, frozenset[str]] | None = None
 
     @property
     def generation(self) -> int:
@@ -74,8 +83,11 @@ class Knowledge:
 
     @property
     def extensions(self) -> Container[str]:
-        """Urls of the extensions whose definitions are at hand."""
-        return published()
+        """Urls of the extensions whose definitions are at hand; other definitions may be among them."""
+        if self._watched is None or self._watched[0] != self.generation:
+            installed = (url for url, _ in self._canonicals.all("StructureDefinition"))
+            self._watched = (self.generation, published().union(installed))
+        return self._watched[1]
 
     def definition(self, canonical: str) -> Json | None:
         """The StructureDefinition with a canonical url, with or without `|version`; None when it is not known."""

@@ -7,7 +7,9 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 
 from salus.fhir.validate.codes import Codes
-from salus.fhir.validate.knowledge import Knowledge
+from salus.fhir.validate.knowledge import NOTHING, Canonicals, Knowledge
+from salus.fhir.validate.profiles.book import Book
+from salus.fhir.validate.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +18,16 @@ class Surroundings:
 
     Attributes:
         knowledge: definitions by url.
+        book: profiles, made from those definitions.
         codes: which codes there are.
+        terms: answers about value sets.
         strict_extensions: whether an extension that nobody here has heard of is an error.
     """
 
-    knowledge: Knowledge = field(default_factory=Knowledge)
+    knowledge: Knowledge
+    book: Book
     codes: Codes = field(default_factory=Codes)
+    terms: Terms = field(default_factory=Terms)
     strict_extensions: bool = False
 
     @property
@@ -40,5 +46,19 @@ class _All(Container[str]):
 _ALL = _All()
 
 
-PLAIN = Surroundings()
+def surroundings(
+    canonicals: Canonicals = NOTHING, terms: Terms | None = None, *, strict_extensions: bool = False
+) -> Surroundings:
+    """Surroundings out of what is installed.
+
+    Args:
+        canonicals: definitions.
+        terms: answers about codes.
+        strict_extensions: whether an extension that nobody here has heard of is an error.
+    """
+    knowledge, terms = Knowledge(canonicals), terms or Terms()
+    return Surroundings(knowledge, Book(knowledge), Codes(terms.wrong), terms, strict_extensions)
+
+
+PLAIN = surroundings()
 """R4 itself, nothing installed."""

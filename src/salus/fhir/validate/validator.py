@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from salus.fhir.validate import base
-from salus.fhir.validate.codes import Codes
-from salus.fhir.validate.declared import Profiling, declared
+from salus.fhir.validate.declared import Profiling
 from salus.fhir.validate.finding import Finding, Severity
-from salus.fhir.validate.knowledge import Canonicals, Knowledge
-from salus.fhir.validate.profiles.book import Book
-from salus.fhir.validate.surroundings import Surroundings
+from salus.fhir.validate.knowledge import NOTHING, Canonicals
+from salus.fhir.validate.surroundings import surroundings
 from salus.fhir.validate.terms import Terms
 
 Json = dict[str, Any]
@@ -42,16 +40,12 @@ class Validator:
         strict_extensions: bool = False,
         known_profiles_only: bool = False,
     ) -> None:
-        knowledge = Knowledge(canonicals) if canonicals is not None else Knowledge()
-        terms = terms or Terms()
-        self._knowledge = knowledge
-        self._codes = Codes(terms.wrong)
-        self._surroundings = Surroundings(knowledge, self._codes, strict_extensions)
-        self._book = Book(knowledge)
-        self._profiling = Profiling(self._book, terms.member)
+        given = surroundings(canonicals or NOTHING, terms, strict_extensions=strict_extensions)
+        self._surroundings = given
+        self._profiling = Profiling(given.book, given.terms.member)
         self._demanded = dict(demanded or {})
         self._known_only = known_profiles_only
-        self._generation = knowledge.generation
+        self._generation = given.knowledge.generation
 
     def check(self, resource: Json, expected_type: str | None = None) -> None:
         """Let a valid resource pass.
@@ -71,7 +65,9 @@ class Validator:
         if not more and "meta" not in resource and kind not in _HOLDERS and "contained" not in resource:
             return
         found = self._profiling.findings(resource, more, warn=self._known_only)
-        wrong = [one for one in found if one.severity is Severity.ERROR or one.code == "not-found" and self._known_only]
+        wrong = [
+            one for one in found if one.severity is Severity.ERROR or (one.code == "not-found" and self._known_only)
+        ]
         if wrong:
             raise base.refusal(wrong, _PUBLIC)
 
@@ -94,12 +90,15 @@ class Validator:
     def knows(self, canonical: str) -> bool:
         """Whether a profile can be held against resources here."""
         self._renew()
-        return self._book.is_type(canonical) or self._book.checker(canonical) is not None
+        book = self._surroundings.book
+        return book.is_type(canonical) or book.checker(canonical) is not None
 
     def _renew(self) -> None:
-        if self._generation != self._knowledge.generation:
-            self._generation = self._knowledge.generation
-            self._codes.forget()
+        given = self._surroundings
+        if self._generation != given.knowledge.generation:
+            self._generation = given.knowledge.generation
+            given.codes.forget()
+            given.book.fresh()
 
 
 _HOLDERS = frozenset({"Bundle", "Parameters"})

@@ -37,9 +37,7 @@ class Book:
         invariants: compiles FHIRPath; without it profile invariants are not judged.
     """
 
-    def __init__(
-        self, knowledge: Knowledge, invariants: Callable[[str, str], Invariant | None] | None = None
-    ) -> None:
+    def __init__(self, knowledge: Knowledge, invariants: Callable[[str, str], Invariant | None] | None = None) -> None:
         self._knowledge = knowledge
         self._invariants = invariants
         self._generation = knowledge.generation

@@ -195,7 +195,9 @@ class Compiler:
         return Slicing(tuple(made), said.get("rules", "open"), said.get("ordered") is True)
 
     def _rules(self, element: Element) -> list[Rule]:
-        rules: list[Rule] = [make(value) for name, make in _VALUES.items() if (value := element.values.get(name)) is not None]
+        rules: list[Rule] = [
+            make(value) for name, make in _VALUES.items() if (value := element.values.get(name)) is not None
+        ]
         if element.binding is not None and element.binding[1].partition("|")[0] != element.base_binding():
             rule = binding(*element.binding)
             if rule is not None:
@@ -328,7 +330,9 @@ def _pointing(kinds: frozenset[str], profiles: tuple[str, ...]) -> Rule:
             hushed = run.hushed()
             if run.profiles.conforms(hushed, target, canonical) is None or not hushed.failed:
                 return
-        run.report(item.place, "structure", "points to a resource that fulfils none of the profiles that the profile asks for")
+        run.report(
+            item.place, "structure", "points to a resource that fulfils none of the profiles that the profile asks for"
+        )
 
     return rule
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The elements of a profile as a tree that grows from R4's own type.
 
-A snapshot and a differential are read alike: each ElementDefinition changes what is there already. So a profile without a
-snapshot starts from the tree of its base, and one with a snapshot from the plain type
+A snapshot and a differential are read alike: each ElementDefinition changes what is there already. So a profile
+without a snapshot starts from the tree of its base, and one with a snapshot from the plain type
 (https://hl7.org/fhir/R4/elementdefinition.html, https://hl7.org/fhir/R4/profiling.html#snapshot).
 
 Slices start without the children of the element that they slice: whatever is said of that element holds for every item
@@ -118,6 +118,8 @@ class Element:
         self.grown = True
         for known in structure().types[self.table].fields:
             self.children.setdefault(known.name, plain(known))
+        if self.table == "Element":
+            self.children.setdefault("value", Element("value"))  # of a primitive: nothing that a rule could see
 
     def apply(self, said: Json) -> None:
         """Take over what an ElementDefinition says."""

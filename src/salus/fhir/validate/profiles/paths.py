@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paths of discriminators: the small part of FHIRPath that slicing may use, followed in a definition and in a resource.
+"""The paths of discriminators: the small part of FHIRPath that slicing may use, in definitions and in resources.
 
-https://hl7.org/fhir/R4/profiling.html#discriminator: element names, `$this`, `extension(url)`, `resolve()`, `ofType(type)`.
+Element names, `$this`, `extension(url)`, `resolve()`, `ofType(type)`
+(https://hl7.org/fhir/R4/profiling.html#discriminator).
 """
 
 from __future__ import annotations

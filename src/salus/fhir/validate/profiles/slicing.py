@@ -156,7 +156,8 @@ def value_test(trees: Trees, element: Element, depth: int = 0) -> Test | None:
         return _of_children(tuple(parts))
     if element.binding is not None and element.base_binding() != element.binding[1]:
         value_set = element.binding[1]
-        return lambda run, item: is_member(run, item, value_set) is True
+        # What cannot be told is taken for a match: it is not the record's fault that a code system is not here.
+        return lambda run, item: is_member(run, item, value_set) is not False
     for ref in element.types:
         for profile in ref.profiles:
             tree = trees.tree(profile)
