@@ -87,6 +87,8 @@ class Slicing:
                 loose = True
                 if self.rules == "closed":
                     run.report(item.place, "structure", "belongs to none of the slices that the profile allows")
+                elif _undefined(item):
+                    run.report(item.place, "structure", "is a part that the definition of the extension does not have")
                 continue
             if self.rules == "openAtEnd" and loose:
                 run.report(item.place, "structure", "must stand before the items that belong to no slice")
@@ -335,6 +337,12 @@ def _pointing(kinds: frozenset[str], profiles: tuple[str, ...]) -> Rule:
         )
 
     return rule
+
+
+def _undefined(item: Item) -> bool:
+    """Whether an extension is named as a part of another, which does not define it."""
+    url = item.value.get("url") if item.type == "Extension" and type(item.value) is dict else None
+    return type(url) is str and ":" not in url
 
 
 def _hushed(checks: Checks) -> Callable[[Run, Item], bool]:
