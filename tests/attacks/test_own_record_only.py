@@ -31,7 +31,7 @@ def named(resources: list[dict[str, Any]]) -> set[str]:
 def test_searching_every_type_gives_the_own_compartment_exactly(quiet_ward: Clinic) -> None:
     anna = quiet_ward.as_("anna")
     found = []
-    for type_ in resource_types():
+    for type_ in set(resource_types()) - {"OperationDefinition"}:  # those describe the program
         answer = anna.get(f"/fhir/{type_}?_count=1000&_total=accurate")
         assert answer.status_code in {200, 403}, (type_, answer.text)
         if answer.status_code == 200:

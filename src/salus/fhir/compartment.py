@@ -7,6 +7,9 @@ alone: a link to another Patient does not make either see the other's records, w
 definition's words and on purpose. Elements not listed, such as `Observation.focus`, never confer
 membership, and neither does a logical reference (identifier only) or a reference to another server.
 
+A Bundle belongs to the patients of its entries, which R4 leaves open: a document or a message that is kept must not be
+easier to see than what is in it.
+
 https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 """
 
@@ -44,6 +47,9 @@ class PatientCompartment:
         """Sorted ids of the patients whose compartment holds a validated resource; empty for nobody's."""
         if resource["resourceType"] == "Patient":
             return (resource["id"],) if "id" in resource else ()
+        if resource["resourceType"] == "Bundle":
+            inside = (entry["resource"] for entry in resource.get("entry", ()) if "resource" in entry)
+            return tuple(sorted({id_ for inner in inside for id_ in self.patients(inner)}))
         found = _reader(resource["resourceType"])(resource)
         for inner in resource.get("contained", ()):
             if inner["resourceType"] != "Patient":

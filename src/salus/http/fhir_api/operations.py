@@ -57,11 +57,13 @@ def _handler(operation: Operation) -> Handler:
         check_accept(call.request)
         segments = call.segments
         type_ = type_of(call) if "type" in call.path else segments[1] if segments[1] in types else ""
-        body = await _body(call) if call.request.method == "POST" else None
-        result = await perform(
-            call.context, operation, type_, call.path.get("id", ""), pairs=call.request.query, body=body
-        )
+        safe = call.request.method == "GET"
+        body = None if safe else await _body(call)
+        id_ = call.path.get("id", "")
+        result = await perform(call.context, operation, type_, id_, pairs=call.request.query, body=body, safe=safe)
         headers: list[Header] = [(b"etag", etag(result.version))] if result.version else []
+        if result.location:
+            headers.append((b"location", result.location.encode()))
         return Response(result.status, result.body, FHIR_JSON, headers)
 
     return handle

@@ -29,6 +29,8 @@ async def operate(ctx: Context, entry: Entry) -> Answer:
         text = f"This operation is called by {'GET or POST' if by_get else 'POST'}."
         raise Problem(Kind.INCORRECT, text, issues=(Issue("not-supported", text, "request.method"),))
     pairs = pairs_of(entry.query, "request.url")
-    body = entry.resource if entry.method == "POST" else None
-    result = await perform(ctx, operation, entry.type, entry.id, pairs=pairs, body=body)
-    return Answer("200 OK", etag=f'W/"{result.version}"' if result.version else "", body=result.body)
+    safe = entry.method == "GET"
+    body = None if safe else entry.resource
+    result = await perform(ctx, operation, entry.type, entry.id, pairs=pairs, body=body, safe=safe)
+    etag = f'W/"{result.version}"' if result.version else ""
+    return Answer("200 OK", result.location, etag, body=result.body)

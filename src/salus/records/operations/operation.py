@@ -43,11 +43,13 @@ class Result:
         body: a resource as JSON.
         status: HTTP status.
         version: number of the version that the answer is about, for its ETag; 0 for none.
+        location: address of a record that was made.
     """
 
     body: bytes
     status: int = 200
     version: int = 0
+    location: str = ""
 
     @classmethod
     def of(cls, resource: dict[str, Any]) -> Result:
@@ -65,6 +67,7 @@ class Invocation:
         id: id of the address; "" but on an instance.
         arguments: what was sent, read by the definition.
         permit: for the operation's permission; None when the story asks.
+        safe: whether it came by GET, which changes nothing.
     """
 
     ctx: Context
@@ -74,6 +77,7 @@ class Invocation:
     id: str
     arguments: Arguments
     permit: Permit | None
+    safe: bool
 
     @property
     def address(self) -> str:
@@ -102,6 +106,7 @@ async def perform(
     *,
     pairs: Sequence[tuple[str, str]] = (),
     body: dict[str, Any] | None = None,
+    safe: bool = False,
 ) -> Result:
     """Carry out one call: decide, read what was sent, tell the story.
 
@@ -109,6 +114,7 @@ async def perform(
         type_, id_: of the address.
         pairs: the query, decoded.
         body: the decoded body of a POST.
+        safe: it came by GET.
 
     Raises:
         Problem: FORBIDDEN; INCORRECT for parameters that are not understood; whatever the story raises. Each is in the
@@ -122,7 +128,7 @@ async def perform(
         permit = ctx.decide(operation.permission, "" if operation.permission in SYSTEM else type_)
     arguments = read(operation.definition, pairs, body)
     level: Level = "instance" if id_ else "type" if type_ else "system"
-    return await operation.run(Invocation(ctx, operation, level, type_, id_, arguments, permit))
+    return await operation.run(Invocation(ctx, operation, level, type_, id_, arguments, permit, safe))
 
 
 def _address(operation: Operation, type_: str, id_: str) -> str:

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
-from salus.records.operations import meta
+from salus.records.operations import document, everything, lastn, meta
 from salus.records.operations.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
+    everything.PATIENT_EVERYTHING,
+    everything.ENCOUNTER_EVERYTHING,
+    document.DOCUMENT,
+    lastn.LASTN,
     meta.META,
     meta.META_ADD,
     meta.META_DELETE,
