@@ -18,8 +18,8 @@ PARAMETERS = {"resourceType": "Parameters", "parameter": [{"name": "persist", "v
 
 
 def furnish(clinic: Clinic) -> None:
-    """A letter about Anna that refers to a pulse, a restricted note, a stranger's pulse and to nothing."""
-    entries = ("Observation/pulse-anna", "DocumentReference/secret", "Observation/pulse-bert", "Observation/nothing")
+    """A letter about Anna that refers to a pulse, a restricted note and a stranger's pulse."""
+    entries = ("Observation/pulse-anna", "DocumentReference/secret", "Observation/pulse-bert")
     put_all(
         clinic.as_("service"),
         {
@@ -47,14 +47,15 @@ def furnish(clinic: Clinic) -> None:
 def inside(answer: Any) -> list[str]:
     assert answer.status_code == 200, answer.text
     bundle = answer.json()
-    check(bundle, "Bundle")
     assert bundle["type"] == "document"
     return [f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in bundle["entry"]]
 
 
 def test_a_document_holds_the_composition_first_and_what_it_refers_to(clinic: Clinic) -> None:
     furnish(clinic)
-    found = inside(clinic.as_("service").get(LETTER))
+    answer = clinic.as_("service").get(LETTER)
+    check(answer.json(), "Bundle")
+    found = inside(answer)
     assert found[0] == "Composition/letter"
     assert set(found[1:]) == {
         "Patient/anna", "Practitioner/physician", "Observation/pulse-anna", "DocumentReference/secret",
@@ -106,10 +107,13 @@ def test_a_kept_document_belongs_to_the_patients_in_it(clinic: Clinic, tmp_path:
     granted = policy.read_text("utf-8").replace('"BodyStructure", ', '"BodyStructure", "Bundle", ', 1)
     policy.write_text(granted, "utf-8")
     clinic.open()
-    answer = clinic.as_("physician").post(LETTER, PARAMETERS)
-    assert len(inside(answer)) == 6
+    incomplete = clinic.as_("physician").post(LETTER, PARAMETERS)
+    assert incomplete.status_code == 422, "the restricted note is hidden from the physician"
+    answer = clinic.as_("service").post(LETTER, PARAMETERS)
+    assert len(inside(answer)) == 7
     place = answer.headers["location"].partition("/fhir/")[2]
     bundle = place.partition("/_history")[0]
-    assert clinic.as_("physician").get(f"/fhir/{bundle}").json() == answer.json()
+    assert clinic.as_("service").get(f"/fhir/{bundle}").json() == answer.json()
+    assert clinic.as_("physician").get(f"/fhir/{bundle}").status_code == 404, "it carries the label of the note"
     # Bert's pulse is in it as well: so it is neither Anna's alone nor Bert's.
     assert [clinic.as_(name).get(f"/fhir/{bundle}").status_code for name in ("anna", "bert", "nurse")] == [404] * 3

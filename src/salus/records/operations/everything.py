@@ -33,8 +33,8 @@ from salus.fhir.search.dates import interval
 from salus.fhir.search.parameters import parameters
 from salus.fhir.search.table import table
 from salus.kernel.errors import Kind, Problem
+from salus.records.candidates import Hit
 from salus.records.context import Context
-from salus.records.finding import Hit
 from salus.records.lens import lens
 from salus.records.operations.operation import Invocation, Operation, Result
 from salus.records.operations.referenced import Permits, followed

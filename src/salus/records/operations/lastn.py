@@ -21,7 +21,8 @@ from salus.fhir.search.clauses import Query
 from salus.fhir.search.dates import interval
 from salus.fhir.search.query import canonical
 from salus.kernel.errors import Issue, Kind, Problem
-from salus.records.finding import Hit, hits, plan_of, read_query
+from salus.records.candidates import Hit, hits
+from salus.records.finding import plan_of, read_query
 from salus.records.operations.operation import Invocation, Operation, Result
 from salus.records.store.store import entities
 
