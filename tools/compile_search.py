@@ -45,7 +45,7 @@ Json = dict[str, Any]
 
 
 def parameters(raw: bytes) -> list[list[Any]]:
-    """Rows of code, kind, base types, expression and URL, ordered by URL."""
+    """Rows of code, kind, base types, expression, URL and components, ordered by URL."""
     rows = []
     for entry in json.loads(raw)["entry"]:
         found = entry["resource"]
@@ -58,6 +58,7 @@ def parameters(raw: bytes) -> list[list[Any]]:
                 found["base"],
                 " ".join(found.get("expression", "").split()),
                 found["url"],
+                [[part["definition"], " ".join(part["expression"].split())] for part in found.get("component", ())],
             ]
         )
     return sorted(rows, key=lambda row: row[4])

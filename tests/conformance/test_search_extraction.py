@@ -42,7 +42,11 @@ SHAPES: dict[str, tuple[type | tuple[type, ...], ...]] = {
     "text": (str,),
     "date": ((int, type(None)), (int, type(None))),
     "number": (Decimal,),
-    "quantity": (Decimal, str, str, str),
+    "quantity": (Decimal, str, str, str, (float, type(None)), str),
+    "range": ((Decimal, type(None)), (Decimal, type(None)), str, str, str),
+    "sound": (frozenset,),
+    "position": (float, float),
+    "of-type": (str, str, str),
 }
 
 

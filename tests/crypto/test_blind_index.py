@@ -166,11 +166,36 @@ def test_ne_cannot_use_the_index() -> None:
     st.sampled_from(["number", "quantity"]),
 )
 def test_numbers_are_found(value: Decimal, bound: Decimal, kind: str) -> None:
-    found = tokens("value", kind, value, "http://unitsofmeasure.org", "mmol/L", "mmol/L")
+    found = tokens("value", kind, value, "http://unitsofmeasure.org", "mg", "mg", float(value) / 1000, "g")
     above = INDEX.number_terms("Observation", "value", bound, None)
     below = INDEX.number_terms("Observation", "value", None, bound)
     assert found.intersection(above if value >= bound else below)
     assert found.intersection(INDEX.number_terms("Observation", "value", value, value))
+    if kind == "quantity":
+        limits = (bound / 1000, None) if value >= bound else (None, bound / 1000)
+        assert found.intersection(INDEX.base_terms("Observation", "value", "g", *limits))
+        assert not found.intersection(INDEX.base_terms("Observation", "value", "m", None, None))
+
+
+def test_words_are_found_however_many_there_are() -> None:
+    few = INDEX.words("Observation", "_content", {"asthma", "ward7"})
+    many = INDEX.words("Observation", "_content", {f"word{number}" for number in range(1000)})
+    for word in ("asthma", "ward7"):
+        asked = INDEX.word_terms("Observation", "_content", word)
+        assert asked is not None
+        assert few.intersection(asked)
+    rare = INDEX.word_terms("Observation", "_content", "word999")
+    assert rare is not None
+    assert many.intersection(rare)
+    assert not few.intersection(rare)
+    assert len(many) < 500
+    assert INDEX.word_terms("Observation", "_content", "7") is None
+
+
+def test_names_are_found_by_their_sound() -> None:
+    found = tokens("name[sound]", "sound", frozenset({"mr", "at"}), type_="Patient")
+    assert found.issuperset(INDEX.sound_terms("Patient", "name[sound]", ["mr", "at"]))
+    assert not found.intersection(INDEX.sound_terms("Patient", "name[sound]", ["xmt"]))
 
 
 # ── what tokens must not say ─────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
@@ -111,15 +112,30 @@ def _elements(node: Any) -> Iterator[tuple[JSON, str, Any]]:
 
 
 def modifier_of(random: Random, known: Parameter) -> str:
-    if random.random() < 0.6 or known.code in {"_id", "_lastUpdated"}:
+    if random.random() < 0.5 or known.code in {"_id", "_lastUpdated", "phonetic"}:
         return ""
     if known.kind == "reference":
-        return random.choice(("identifier", random.choice(known.targets) if known.targets else "Patient"))
-    return random.choice({"string": ("exact", "contains"), "token": ("not", "text")}.get(known.kind, ("",)))
+        return random.choice(("identifier", "text", random.choice(known.targets) if known.targets else "Patient"))
+    known_by_kind = {
+        "string": ("exact", "contains", "text"),
+        "token": ("not", "text", "of-type"),
+        "uri": ("above", "below"),
+    }
+    return random.choice(known_by_kind.get(known.kind, ("",)))
 
 
 def value_of(random: Random, known: Parameter, modifier: str, row: tuple[Any, ...] | None) -> str:
-    if modifier == "text":
+    if known.kind == "composite":
+        return _parts(random, known, row)
+    if known.code in {"_text", "_content"}:
+        return _question(random, row[2].split() if row else [])
+    if known.code == "phonetic":
+        return random.choice(("meier", "anders", "schmid", "Aenstrom", "Braun"))
+    if modifier == "of-type":
+        return "|".join(map(_escaped, row[2:])) if row else "urn:x|MR|1"
+    if modifier in {"above", "below"}:
+        return _url(random, row[2] if row else "http://nowhere.example/a/b")
+    if modifier == "text" and known.kind != "string":
         return _escaped(random.choice(row[2].split() or ["x"]).strip() or "x" if row else "blood")
     kind = "token" if modifier in {"identifier", "not"} else known.kind
     match kind:
@@ -143,6 +159,32 @@ def value_of(random: Random, known: Parameter, modifier: str, row: tuple[Any, ..
             unit = random.choice(("", f"|{_escaped(row[3])}|{_escaped(row[4])}", f"||{_escaped(row[5] or row[4])}"))
             return _prefix(random) + _digits(random, row[2]) + unit
     return _escaped(row[2]) if row else "urn:nothing"
+
+
+def _parts(random: Random, known: Parameter, row: tuple[Any, ...] | None) -> str:
+    """A value for each component, mostly from one element."""
+    parts = []
+    for number, component in enumerate(known.components):
+        rows = [each for each in (row[2][number] if row else ()) if each[1] == component.kind]
+        found = random.choice(rows) if rows and random.random() < 0.95 else None
+        part = replace(known, kind=component.kind, targets=component.targets, code="part")
+        parts.append(value_of(random, part, "", found))
+    return "$".join(part.replace("$", "\\$") if "\\$" not in part else part for part in parts)
+
+
+def _question(random: Random, words: list[str]) -> str:
+    some = [word for word in words if word.isalnum()] or ["nothing"]
+    one, other = random.choice(some), random.choice(some)
+    forms = (one, one.upper(), f"{one} {other}", f"{one} OR zzz", f"{one} AND NOT {other}", f'"{one} {other}"', "zzz")
+    return _escaped(random.choice((*forms, f"({one} or zzz) {other}")))
+
+
+def _url(random: Random, text: str) -> str:
+    parts = text.split("/")
+    chosen = "/".join(parts[: random.randint(3, len(parts))]) if len(parts) > 3 else text
+    return _escaped(
+        random.choice((chosen, text, f"{text}/more", chosen + "/")) if "://" in text else "http://x.example/a"
+    )
 
 
 def _words(random: Random, text: str) -> str:

@@ -13,9 +13,10 @@ from typing import Any
 
 from salus.audit.event import EventType
 from salus.fhir import json
+from salus.fhir.search import words
 from salus.fhir.search.clauses import Query
 from salus.fhir.search.extract import Extractor
-from salus.fhir.search.match import matches
+from salus.fhir.search.match import filter_matcher, matches
 from salus.fhir.search.parameters import Parameter, parameters
 from salus.fhir.search.query import parse
 from salus.fhir.search.sort import sort_key
@@ -32,6 +33,7 @@ Pairs = list[tuple[str, str]]
 JSON = dict[str, Any]
 
 _PER_TYPE = 60
+_ORDERED = {"token", "string", "date", "reference", "number", "quantity", "uri"}
 
 
 class Oracle:
@@ -79,7 +81,9 @@ class Oracle:
 
     def _all_rows(self, resource: JSON, updated: int) -> list[tuple[Any, ...]]:
         own = [("_id", "token", "", resource["id"]), ("_lastUpdated", "date", updated, updated + 1)]
-        return [*self._extractor.rows(resource, texts=True), *own]
+        known = parameters(resource["resourceType"]).values()
+        items = [row for p in known if p.items for row in self._extractor.items(resource, p.code)]
+        return [*self._extractor.rows(resource, texts=True), *items, *words.rows(resource), *own]
 
     # ── the two sides ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -123,7 +127,9 @@ class Oracle:
         chosen = [random.choice(kinds) for _ in range(random.choice((1, 1, 1, 2, 2, 3)))]
         asked = [self._clause(random, type_, random.choice([p for p in known if p.kind == kind])) for kind in chosen]
         if random.random() < 0.4:
-            keys = random.sample([p.code for p in known], random.choice((1, 1, 2)))
+            keys = random.sample(
+                [p.code for p in known if p.kind in _ORDERED and p.code != "phonetic"], random.choice((1, 1, 2))
+            )
             asked.append(("_sort", ",".join(random.choice(("", "-")) + key for key in keys)))
         asked.append(("_count", str(random.choice((1, 3, 7, 20, 100)))))
         return asked
@@ -133,10 +139,10 @@ class Oracle:
             return f"{known.code}:missing", random.choice(("true", "false"))
         rows = [row for _, rows in self._rows[type_] for row in rows if row[0] in known.families]
         modifier = modifier_of(random, known)
-        if modifier in {"text", "identifier"}:
+        if modifier in {"identifier", "of-type"} or (modifier == "text" and known.kind != "string"):
             rows = [row for row in rows if row[1] == modifier]
         else:
-            rows = [row for row in rows if row[1] == known.kind]
+            rows = [row for row in rows if row[1] in {known.kind, "words"}]
         values = [
             value_of(random, known, modifier, random.choice(rows) if rows and random.random() < 0.95 else None)
             for _ in range(random.choice((1, 1, 1, 2, 3)))
@@ -145,7 +151,8 @@ class Oracle:
 
 
 def _holds(query: Query, rows: list[tuple[Any, ...]]) -> bool:
-    return all(matches(clause, rows) for clause in query.clauses)
+    clauses = all(matches(clause, rows) for clause in query.clauses)
+    return clauses and all(filter_matcher(each)(rows) for _, each in query.filters)
 
 
 def _ms(instant: str) -> int:

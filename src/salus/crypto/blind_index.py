@@ -21,7 +21,7 @@ identifiers are not.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +34,10 @@ _SHORTEST_PREFIX, _LONGEST_PREFIX = 2, 12
 _MAX_WORDS = 64
 _MANY_WORDS = b"w"
 """Carried by strings of more words than are indexed one by one, and asked for with every prefix."""
+_MAX_TEXT_WORDS = 400
+_SHORTEST_WORD = 2
+_RANGE = b"R"
+_FLOAT_ERROR = Decimal("1e-9")
 _CACHED = 40_000
 _IDENTIFYING = ("identifier", "telecom", "serial", "carrier")  # families whose values are as good as unique
 _LONGEST_CODE = 32
@@ -80,7 +84,7 @@ class BlindIndex:
         Args:
             type: resource type.
             rows: index rows as `fhir.search` extracts them: (family, kind, *values) with the kinds token,
-                reference, identifier, string, uri, date, number and quantity.
+                reference, identifier, string, uri, date, number, quantity, range and sound.
             skip: families that are not to be indexed, usually because they have few values.
 
         Returns:
@@ -107,14 +111,41 @@ class BlindIndex:
                 found.update(family.known.get(row) or self._dated(family, row))
             elif kind in ("quantity", "number"):
                 found.update(self._measured(family, row[2]))
+                if kind == "quantity" and row[6] is not None:
+                    found.update(self._based(family, row[6], row[7]))
             elif kind == "string":
                 found.update(map(family.token, _string(row[2])))
             elif kind == "identifier":
                 found.update(family.token(term) for term in _identifier(row[2], row[3]))
             elif kind == "uri":
                 found.update(family.known.get(row) or self._keep(family, row, (family.token(_uri(row[2])),)))
+            elif kind == "sound":
+                found.update(family.token(_sound(key)) for key in row[2])
+            elif kind == "range":
+                found.add(family.token(_RANGE))
             else:
                 raise ValueError("unknown kind of index row")
+        return found
+
+    def words(self, type: str, family: str, words: Collection[str]) -> set[str]:
+        """Tokens of the words of a record's free text.
+
+        Of more than 400 words only some are indexed one by one; the record then carries a token that every question
+        for a word asks for too.
+        """
+        leaf = self._family(type, family)
+        known = leaf.known
+        found: set[str] = set()
+        for word in words:
+            token = known.get(word)
+            if token is None:
+                if not _is_indexed(word):
+                    continue
+                token = self._keep(leaf, word, (leaf.token(_word(word)),))
+            found.add(token[0])
+            if len(found) == _MAX_TEXT_WORDS:
+                found.add(leaf.token(_MANY_WORDS))
+                break
         return found
 
     # ── questions ─────────────────────────────────────────────────────────────────────────────────────────
@@ -190,6 +221,31 @@ class BlindIndex:
         leaf = self._family(type, family)
         return [leaf.token(term) for term in magnitude_tree.cover(low, high)]
 
+    def base_terms(self, type: str, family: str, unit: str, low: Decimal | None, high: Decimal | None) -> list[str]:
+        """Tokens of quantities that lie in [low, high] base units of UCUM.
+
+        The index was filled with floats, so the limits reach a little further than they say.
+        """
+        leaf = self._family(type, family)
+        wide = _widened(low, -1), _widened(high, 1)
+        return [leaf.token(_in_base(unit, term)) for term in magnitude_tree.cover(*wide)]
+
+    def range_term(self, type: str, family: str) -> str:
+        """The token that every record with a Range under this family carries; it says nothing of its limits."""
+        return self._family(type, family).token(_RANGE)
+
+    def sound_terms(self, type: str, family: str, keys: Iterable[str]) -> list[str]:
+        """Tokens of names that sound like each of the keys; a record has to carry them all."""
+        leaf = self._family(type, family)
+        return [leaf.token(_sound(key)) for key in keys]
+
+    def word_terms(self, type: str, family: str, word: str) -> list[str] | None:
+        """Tokens of texts that hold a word; None when words like this are not indexed."""
+        if not _is_indexed(word):
+            return None
+        leaf = self._family(type, family)
+        return [leaf.token(_word(word)), leaf.token(_MANY_WORDS)]
+
     # ── tokens of one row ─────────────────────────────────────────────────────────────────────────────────
 
     def _coded(self, family: _Family, row: tuple[Any, ...]) -> tuple[str, ...]:
@@ -217,6 +273,14 @@ class BlindIndex:
     def _measured(self, family: _Family, value: Decimal) -> tuple[str, ...]:
         leaf = magnitude_tree.leaf(value)
         return family.known.get(leaf) or self._keep(family, leaf, tuple(map(family.token, magnitude_tree.terms(leaf))))
+
+    def _based(self, family: _Family, value: float, unit: str) -> tuple[str, ...]:
+        leaf = magnitude_tree.leaf(value)
+        known = family.known.get((unit, leaf))
+        if known is not None:
+            return known
+        terms = (_in_base(unit, term) for term in magnitude_tree.terms(leaf))
+        return self._keep(family, (unit, leaf), tuple(map(family.token, terms)))
 
     # ── families and cache ────────────────────────────────────────────────────────────────────────────────
 
@@ -269,6 +333,26 @@ def _string(text: str) -> set[bytes]:
         longest = min(len(word), _LONGEST_PREFIX) + 1
         terms.update(_prefix(word[:length]) for length in range(_SHORTEST_PREFIX, longest))
     return terms
+
+
+def _word(word: str) -> bytes:
+    return b"t" + word.encode()
+
+
+def _is_indexed(word: str) -> bool:
+    return len(word) >= _SHORTEST_WORD and not word.isdigit()
+
+
+def _sound(key: str) -> bytes:
+    return b"x" + key.encode()
+
+
+def _in_base(unit: str, term: bytes) -> bytes:
+    return f"q{len(unit)}:{unit}".encode() + term
+
+
+def _widened(limit: Decimal | None, direction: int) -> Decimal | None:
+    return None if limit is None else limit + direction * abs(limit) * _FLOAT_ERROR
 
 
 def _whole(folded: str) -> bytes:

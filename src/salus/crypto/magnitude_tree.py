@@ -23,7 +23,7 @@ _uint32 = struct.Struct(">I")
 _LARGEST = 3.4028234663852886e38  # largest finite 32-bit float
 
 
-def leaf(value: Decimal) -> int:
+def leaf(value: Decimal | float) -> int:
     """Number of the leaf that holds a value, 0 to 65,535; a larger value never has a smaller leaf.
 
     Args:

@@ -20,7 +20,8 @@ from functools import cache
 from typing import Any
 
 from salus.fhir.references import local_reference
-from salus.fhir.search.parameters import Spot, parameters, spots
+from salus.fhir.search.parameters import parameters, spots
+from salus.fhir.search.spots import Spot
 from salus.fhir.search.table import table
 from salus.fhir.search.tree import generate
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from salus.access.permit import Permit
-from salus.fhir.search.clauses import Clause
-from salus.fhir.search.match import matcher
+from salus.fhir.search.clauses import Clause, Filter
+from salus.fhir.search.match import filter_matcher, matcher
 from salus.fhir.search.parameters import parameters
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
+from salus.records.hierarchy import levelled
 from salus.records.lens import lens
 from salus.records.store.index import Plan, plan
 from salus.records.store.schema import Row
@@ -47,20 +48,28 @@ def refuse_masked(permit: Permit, used: Iterable[str]) -> None:
 def reads_masked(permit: Permit, parameter: str) -> bool:
     """Whether a parameter reads an element that the permit hides."""
     known = parameters(permit.type).get(parameter)
-    families = known.families if known is not None else ()
-    return any(family.partition(".")[0].partition("[")[0] in permit.masked for family in families)
+    return known is not None and ("*" in known.elements or bool(known.elements & permit.masked))
 
 
-def plan_alone(ctx: Context, permit: Permit, clauses: Iterable[Clause], *, lasting: bool = False) -> Plan:
+def plan_alone(
+    ctx: Context,
+    permit: Permit,
+    clauses: Iterable[Clause],
+    *,
+    filters: Iterable[Filter] = (),
+    lasting: bool = False,
+) -> Plan:
     """How clauses about the records themselves are answered from the index.
 
     Args:
+        filters: conditions of `_filter`.
         lasting: the plan must also find what is written after it was made, as a guard's does.
     """
     index = ctx.store.keys(ctx.actor.tenant).index()
+    clauses = [levelled(ctx, clause) for clause in clauses]
     if lasting:
-        return plan(permit.type, clauses, index)
-    return plan(permit.type, clauses, index, ctx.store.reader.held)
+        return plan(permit.type, clauses, index, filters=filters)
+    return plan(permit.type, clauses, index, ctx.store.reader.held, filters=filters)
 
 
 def hits(
@@ -89,9 +98,9 @@ def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, cont
     """Those of the candidates that match; raises as `hits`."""
     view = lens(ctx.base)
     opened = 0
-    tests = [matcher(clause) for clause in how.rest]
+    tests = [*(matcher(clause) for clause in how.rest), *(filter_matcher(each) for each in how.filters)]
+    asked = (*how.rest, *(clause for each in how.filters for clause in each.clauses()))
     opening = content or bool(tests) or bool(how.checks)
-    texts = any(clause.modifier == "text" for clause in how.rest)
     for row in rows:
         if not opening:
             yield Hit(row, ctx.store.open(permit, row), None)
@@ -102,7 +111,7 @@ def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, cont
             raise Problem(Kind.TOO_COSTLY, text)
         version, resource = ctx.store.open_with_content(permit, row)
         if tests or how.checks:
-            values = [*view.extractor.rows(resource, texts=texts), *stored_rows(version)]
+            values = [*view.extractor.rows_for(resource, asked), *stored_rows(version)]
             if not all(test(values) for test in tests) or not all(check(resource, values) for check in how.checks):
                 continue
         yield Hit(row, version, resource)

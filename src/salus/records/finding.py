@@ -14,6 +14,7 @@ from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.candidates import hits, plan_alone, refuse_masked
 from salus.records.conditions import pairs_of
 from salus.records.context import Context
+from salus.records.hierarchy import levelled
 from salus.records.joins import Joins
 from salus.records.lens import lens
 from salus.records.store.index import Plan
@@ -32,6 +33,9 @@ def read_query(ctx: Context, permit: Permit, asked: list[tuple[str, str]], *, le
     query = parse(permit.type, asked, lenient=lenient, bases=lens(ctx.base).bases, now_ms=ctx.services.clock.now_ms())
     if permit.masked:
         used = {clause.parameter for clause in query.clauses}
+        used |= {clause.parameter for _, each in query.filters for clause in each.clauses()}
+        inside = (join.step for _, each in query.filters for join in each.joins())
+        used |= {step.parameter for step in inside if isinstance(step, Chain)}
         used |= {join.step.parameter for join in query.joins if isinstance(join.step, Chain)}
         used |= {sort.parameter for sort in query.sort}
         used |= {include.parameter for include in query.include if not include.reverse}
@@ -48,10 +52,14 @@ def plan_of(ctx: Context, permit: Permit, query: Query, *, lasting: bool = False
     Raises:
         Problem: FORBIDDEN when a chain leads where the actor may not search; TOO_COSTLY.
     """
-    how = plan_alone(ctx, permit, query.clauses, lasting=lasting)
-    if not query.joins:
-        return how
+    if not query.joins and not query.filters:
+        return plan_alone(ctx, permit, query.clauses, lasting=lasting)
     joins = Joins(ctx, lasting=lasting)
+    filters = [
+        each.resolved(lambda join: joins.as_clause(permit, join), lambda clause: levelled(ctx, clause))
+        for _, each in query.filters
+    ]
+    how = plan_alone(ctx, permit, query.clauses, filters=filters, lasting=lasting)
     how = joins.narrowed(permit, how, query.joins)
     return replace(how, relied=tuple(joins.relied))
 
@@ -83,7 +91,7 @@ def match_one(ctx: Context, type_: str, condition: str, place: str) -> tuple[Fou
     """
     permit = ctx.decide(Permission.RECORD_SEARCH, type_)
     query = read_query(ctx, permit, pairs_of(condition, place))
-    if not query.clauses and not query.joins:
+    if not query.clauses and not query.joins and not query.filters:
         text = "A condition needs at least one search parameter."
         raise Problem(Kind.INCORRECT, text, issues=(Issue("required", text, place),))
     since = ctx.store.reader.last_seq()

@@ -15,7 +15,7 @@ from typing import Any
 from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.fhir.references import local_reference
-from salus.fhir.search.clauses import Chain, Clause, Has, Join, Listed, Step
+from salus.fhir.search.clauses import Chain, Clause, Has, Join, Listed, Step, TargetsValue
 from salus.fhir.search.match import matcher
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import Hit, hits, plan_alone, refuse_masked
@@ -67,6 +67,29 @@ class Joins:
             case Listed():
                 return how.among(self._listed(permit.type, step))
         raise Problem(Kind.FAULT, "The search could not be read.", "a plain clause among the joins")
+
+    def as_clause(self, permit: Permit, join: Join) -> Clause:
+        """A chain within a filter: a reference to any of the records that it leads to. What is contained is left out.
+
+        Raises:
+            Problem: as `narrowed`; INCORRECT for `_has` and `_list`, which are no parameters of a filter.
+        """
+        chain = join.step
+        if not isinstance(chain, Chain):
+            raise Problem(Kind.INCORRECT, "A filter may follow references, but has no `_has` and no `_list`.")
+        names: set[str] = set()
+        refused: list[Problem] = []
+        for type_, step in chain.branches:
+            try:
+                names.update(f"{type_}/{id_}" for id_ in self._found(type_, step))
+            except Problem as problem:  # of several types those remain that the actor may search
+                if problem.kind is not Kind.FORBIDDEN:
+                    raise
+                refused.append(problem)
+        if len(refused) == len(chain.branches):
+            raise refused[0]
+        targets = TargetsValue(frozenset(names))
+        return Clause(chain.parameter, "reference", chain.families, "", (targets,), (), indexed=True, text=join.text)
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -196,7 +219,7 @@ class Joins:
 
     def _holds(self, container: dict[str, Any], resource: dict[str, Any], step: Step) -> bool:
         if isinstance(step, Clause):
-            rows = self._view.extractor.rows(resource, texts=True)
+            rows = self._view.extractor.rows_for(resource, (step,))
             return matcher(step)([*rows, ("_id", "token", "", resource.get("id", ""))])
         if not isinstance(step, Chain):
             return False  # nothing points to a contained resource from outside, and no list holds it

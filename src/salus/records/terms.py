@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from salus.crypto.blind_index import BlindIndex
+from salus.fhir.search import words
 from salus.fhir.search.extract import Extractor
-from salus.fhir.search.parameters import unindexed
 
 CONTAINED = "#"
 """In front of a type: tokens of what is contained in a record."""
@@ -20,7 +20,9 @@ CONTAINED = "#"
 def terms_of(index: BlindIndex, extractor: Extractor, resource: dict[str, Any]) -> str:
     """Blind tokens of a validated resource, separated by spaces."""
     type_ = resource["resourceType"]
+    unindexed = extractor.registry.unindexed
     found = index.tokens(type_, extractor.rows(resource), unindexed(type_))
+    found |= index.words(type_, "_content", words.distinct(resource))
     for inner in resource.get("contained", ()):
         type_ = inner["resourceType"]
         found |= index.tokens(CONTAINED + type_, extractor.rows(inner), unindexed(type_))

@@ -131,9 +131,12 @@ def test_quantities_keep_exact_decimals_and_units() -> None:
         "code": "mg/dL",
     }
     (row,) = rows(observation(valueQuantity=value), "value")
-    assert row == ("value", "quantity", Decimal("1.10"), "http://unitsofmeasure.org", "mg/dL", "mg/dL")
+    assert row[:6] == ("value", "quantity", Decimal("1.10"), "http://unitsofmeasure.org", "mg/dL", "mg/dL")
     assert str(row[2]) == "1.10"
-    assert rows(observation(valueQuantity={"value": 7}), "value") == [("value", "quantity", Decimal(7), "", "", "")]
+    assert row[6:] == (pytest.approx(11.0), "g.m-3")
+    assert rows(observation(valueQuantity={"value": 7}), "value") == [
+        ("value", "quantity", Decimal(7), "", "", "", None, "")
+    ]
 
 
 def test_ranges_and_money_are_quantities() -> None:
@@ -141,10 +144,12 @@ def test_ranges_and_money_are_quantities() -> None:
         "resourceType": "Condition",
         "onsetRange": {"low": {"value": 40, "code": "a"}, "high": {"value": 50, "code": "a"}},
     }
-    assert [row[2] for row in rows(condition, "onset")] == [Decimal(40), Decimal(50)]
+    assert rows(condition, "onset") == [("onset", "range", Decimal(40), Decimal(50), "", "a", "")]
+    del condition["onsetRange"]["low"]
+    assert rows(condition, "onset") == [("onset", "range", None, Decimal(50), "", "a", "")]
     charge = {"resourceType": "ChargeItem", "priceOverride": {"value": Decimal("9.5"), "currency": "EUR"}}
     assert rows(charge, "priceOverride") == [
-        ("priceOverride", "quantity", Decimal("9.5"), "urn:iso:std:iso:4217", "EUR", "")
+        ("priceOverride", "quantity", Decimal("9.5"), "urn:iso:std:iso:4217", "EUR", "", None, "")
     ]
 
 
@@ -152,6 +157,7 @@ def test_names_are_indexed_by_part_and_nulls_are_skipped() -> None:
     name = {"family": "Muster", "given": ["Ada", None], "_given": [None, {"extension": []}], "prefix": ["Dr"]}
     patient = {"resourceType": "Patient", "name": [name], "_birthDate": {"extension": [{"url": "x"}]}}
     assert [row for row in Extractor().rows(patient) if row[0].startswith("name")] == [
+        ("name[sound]", "sound", frozenset({"mstr", "at"})),
         ("name.family", "string", "Muster"),
         ("name.given", "string", "Ada"),
         ("name.prefix", "string", "Dr"),

@@ -52,7 +52,7 @@ OBSERVATION: dict[str, Any] = {
 
 def holds(resource: dict[str, Any], name: str, text: str) -> bool:
     query = parse(resource["resourceType"], [(name, text)])
-    rows = Extractor().rows(resource, texts=query.needs_texts)
+    rows = Extractor().rows_for(resource, query.clauses)
     return matches(query.clauses[0], rows)
 
 

@@ -25,7 +25,7 @@ def matching(resources: Sequence[Resource], pairs: Sequence[tuple[str, str]], ba
     tests = [matcher(clause) for clause in query.clauses]
     found = []
     for resource in resources:
-        rows = [*extractor.rows(resource, texts=query.needs_texts), ("_id", "token", "", resource["id"])]
+        rows = [*extractor.rows_for(resource, query.clauses), ("_id", "token", "", resource["id"])]
         if all(test(rows) for test in tests):
             found.append(resource)
     return found, urlencode(canonical(query))

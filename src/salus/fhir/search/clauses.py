@@ -6,16 +6,23 @@ Made by `query.parse`, answered by the store, checked by `match`. https://hl7.or
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+
+from salus.fhir.search.parameters import Component
 
 
 @dataclass(frozen=True, slots=True)
 class TokenValue:
-    """A code or identifier. `system` None: any; "": none (`|code`). `code` None: any (`system|`)."""
+    """A code or identifier. `system` None: any; "": none (`|code`). `code` None: any (`system|`).
+
+    `any_case`: the code system says that case does not count.
+    """
 
     system: str | None
     code: str | None
+    any_case: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +62,21 @@ class NumberValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """The same as a number in base units of UCUM, whose code is `code`."""
+
+    value: Decimal
+    low: Decimal
+    high: Decimal
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class QuantityValue:
-    """A number with a unit. `system`, `code` None: any; a code without a system may also be the unit text."""
+    """A number with a unit. `system`, `code` None: any; a code without a system may also be the unit text.
+
+    `base` is there when the unit is one of UCUM that can be converted.
+    """
 
     prefix: str
     value: Decimal
@@ -64,16 +84,86 @@ class QuantityValue:
     high: Decimal
     system: str | None
     code: str | None
+    base: Base | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UriValue:
-    """A URI, compared in full."""
+    """A URI, compared in full; with :above and :below by the parts of its path."""
 
     text: str
 
 
-Value = TokenValue | StringValue | ReferenceValue | DateValue | NumberValue | QuantityValue | UriValue
+@dataclass(frozen=True, slots=True)
+class MembersValue:
+    """Codes with their systems, of which any will do: what :in, :not-in, :above and :below stand for."""
+
+    members: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class OfTypeValue:
+    """`:of-type`: an identifier by the coding of its type and its value."""
+
+    system: str
+    code: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetsValue:
+    """References to any of these records, as `Type/id`: what a chain or a hierarchy led to."""
+
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SoundValue:
+    """`phonetic`: what every word of the name has to sound like, see `sounds`."""
+
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NearValue:
+    """`near`: a circle around a point, in degrees and metres."""
+
+    latitude: float
+    longitude: float
+    metres: float
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words combined.
+
+    Attributes:
+        op: `phrase` (`words` follow each other), `and`, `or`, `not`.
+        words: of a phrase.
+        parts: of the others.
+    """
+
+    op: str
+    words: tuple[str, ...] = ()
+    parts: tuple[Words, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WordsValue:
+    """`_text` and `_content`: words combined, see `words`."""
+
+    asked: Words
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeValue:
+    """A value for each component, all to be met within one element."""
+
+    parts: tuple[PartValue, ...]
+
+
+PartValue = TokenValue | StringValue | ReferenceValue | DateValue | NumberValue | QuantityValue | UriValue
+Value = PartValue | MembersValue | TargetsValue | OfTypeValue | SoundValue | NearValue | WordsValue | CompositeValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +172,17 @@ class Clause:
 
     Attributes:
         parameter: code, such as `birthdate`, `_id` or `_lastUpdated`.
-        kind: number, date, string, token, reference, quantity or uri.
+        kind: number, date, string, token, reference, composite, quantity, uri or special.
         families: index families whose values are compared; `_id` and `_lastUpdated` name the store's own
             columns.
-        modifier: "", exact, contains, not, missing, text, identifier, or the resource type of `:Patient`.
+        modifier: "", a modifier of R4 without its colon, or the resource type of `:Patient`. A filter also uses
+            `whole`, `starts` and `ends` on strings.
         values: alternatives; for `missing` one TokenValue with code `true` or `false`; for `text`
             StringValues; for `identifier` TokenValues.
         targets: for references, the resource types asked for; empty means any.
         indexed: the search index can propose candidates; otherwise they come from elsewhere and are opened.
         text: the value as the client wrote it.
+        components: of a composite parameter, in the order of the values' parts.
     """
 
     parameter: str
@@ -101,6 +193,46 @@ class Clause:
     targets: tuple[str, ...]
     indexed: bool
     text: str
+    components: tuple[Component, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """`_filter`: conditions combined.
+
+    Attributes:
+        op: `and`, `or` or `not`; `not` has one part.
+        parts: clauses, chains (to be `resolved` before the filter is put to records), or filters again.
+    """
+
+    op: str
+    parts: tuple[Clause | Filter | Join, ...]
+
+    def clauses(self) -> Iterator[Clause]:
+        """Every clause in it."""
+        for part in self.parts:
+            if isinstance(part, Filter):
+                yield from part.clauses()
+            elif isinstance(part, Clause):
+                yield part
+
+    def joins(self) -> Iterator[Join]:
+        """Every chain in it."""
+        for part in self.parts:
+            if isinstance(part, Filter):
+                yield from part.joins()
+            elif isinstance(part, Join):
+                yield part
+
+    def resolved(self, join: Callable[[Join], Clause], clause: Callable[[Clause], Clause]) -> Filter:
+        """The same with a clause in the place of each chain, and what another function makes of each clause."""
+
+        def one(part: Clause | Filter | Join) -> Clause | Filter:
+            if isinstance(part, Filter):
+                return part.resolved(join, clause)
+            return join(part) if isinstance(part, Join) else clause(part)
+
+        return Filter(self.op, tuple(map(one, self.parts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +314,7 @@ class Query:
         type: resource type.
         clauses: all must hold.
         joins: what must hold of other records: chains, `_has`, `_list`.
+        filters: `_filter`; all must hold too.
         include: records to add to the answer.
         sort: keys in order of weight.
         count: page size (0 to 1000), None when the client leaves it to us.
@@ -195,6 +328,7 @@ class Query:
     type: str
     clauses: tuple[Clause, ...] = ()
     joins: tuple[Join, ...] = ()
+    filters: tuple[tuple[str, Filter], ...] = ()
     include: tuple[Include, ...] = ()
     sort: tuple[Sort, ...] = ()
     count: int | None = None
@@ -203,8 +337,3 @@ class Query:
     elements: tuple[str, ...] = ()
     page: str = ""
     ignored: tuple[str, ...] = ()
-
-    @property
-    def needs_texts(self) -> bool:
-        """Whether matching needs the rows of words (`Extractor.rows(…, texts=True)`)."""
-        return any(clause.modifier == "text" for clause in self.clauses)

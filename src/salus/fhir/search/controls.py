@@ -60,6 +60,8 @@ def sort(type_: str, known: Mapping[str, Parameter], text: str) -> tuple[Sort, .
             raise refuse(f"names something that is not a search parameter of {type_}")
         if found.unsupported:
             raise unanswered("names a parameter that is not supported")
+        if found.kind in ("composite", "special") or found.code == "phonetic":
+            raise refuse("names a parameter that has no order")
     if len({key.parameter for key in keys}) < len(keys):
         raise refuse("names a parameter twice")
     return keys

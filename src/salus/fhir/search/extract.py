@@ -10,8 +10,17 @@ A row is a plain tuple (family, kind, *values):
     (family, "uri", text)
     (family, "date", low, high)                  [low, high) in ms since the epoch; None = unbounded
     (family, "number", value)
-    (family, "quantity", value, system, code, unit)
-    (family, "text", text)                       words of a token, on request only
+    (family, "quantity", value, system, code, unit, base, base unit)
+                                                 the last two: about the same in base units of UCUM, or None and ""
+    (family, "range", low, high, system, code, unit)
+                                                 of numbers and quantities; None = unbounded
+    (family, "sound", keys)                      what a name sounds like
+    (family, "position", latitude, longitude)
+
+On request only, for looking at opened candidates:
+
+    (family, "text", text)                       words of a token or reference
+    (family, "of-type", system, code, value)     an identifier by the coding of its type
 
 The code is straight-line: every element is fetched once, whatever number of parameters read it. It is
 generated from the definitions that ship with Salus and from nothing else. Kinds and data types:
@@ -20,16 +29,21 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
 from salus.fhir.references import target_reader
+from salus.fhir.search import words
+from salus.fhir.search.clauses import Clause
+from salus.fhir.search.composites import composite
 from salus.fhir.search.dates import interval
-from salus.fhir.search.parameters import Spot, narrowed, spots
+from salus.fhir.search.parameters import STANDARD, Registry
+from salus.fhir.search.sounds import sounds
+from salus.fhir.search.spots import WORDY, Spot, narrowed
 from salus.fhir.search.tree import generate
-from salus.fhir.search.values import concept_texts, decimal, limits, period, timing
+from salus.fhir.search.values import concept_texts, decimal, period, quantity, spread, timing
 
 Row = tuple[Any, ...]
 Rows = Callable[[dict[str, Any]], list[Row]]
@@ -42,27 +56,32 @@ class Extractor:
 
     Args:
         bases: own base URLs.
+        registry: which search parameters there are.
     """
 
-    def __init__(self, bases: Sequence[str] = ()) -> None:
+    def __init__(self, bases: Sequence[str] = (), registry: Registry = STANDARD) -> None:
+        self.registry = registry
         self._names: dict[str, Any] = {
             "interval": interval,
             "period": period,
             "timing": timing,
             "decimal": decimal,
-            "limits": limits,
+            "quantity": quantity,
+            "spread": spread,
+            "sounds": sounds,
             "concept_texts": concept_texts,
             "target": target_reader(bases),
         }
         self._functions: dict[str, Rows] = {}
         self._with_texts: dict[str, Rows] = {}
+        self._items: dict[tuple[str, str], Rows] = {}
 
     def rows(self, resource: dict[str, Any], *, texts: bool = False) -> list[Row]:
         """Index rows of a validated resource.
 
         Args:
             resource: the decoded resource.
-            texts: also give the rows that `:text` looks at.
+            texts: also give the rows that are made on request only.
 
         Raises:
             Problem: INCORRECT when R4 has no such resource type.
@@ -74,16 +93,42 @@ class Extractor:
             function = functions[type_] = self._compile(type_, texts=texts)
         return function(resource)
 
+    def rows_for(self, resource: dict[str, Any], asked: Iterable[Clause]) -> list[Row]:
+        """Everything that clauses look at in a resource, but for the store's own `_id` and `_lastUpdated`."""
+        clauses = tuple(asked)
+        found = self.rows(resource, texts=any(clause.modifier in ("text", "of-type") for clause in clauses))
+        for code in {clause.parameter for clause in clauses if clause.kind == "composite"}:
+            found += self.items(resource, code)
+        if any(clause.parameter in WORDY for clause in clauses):
+            found += words.rows(resource)
+        return found
+
+    def items(self, resource: dict[str, Any], code: str) -> list[Row]:
+        """Rows (family, "composite", rows of each component) of a composite parameter, one for each item."""
+        type_ = resource["resourceType"]
+        function = self._items.get((type_, code))
+        if function is None:
+            parameter = self.registry.parameters(type_)[code]
+            function = self._items[type_, code] = composite(parameter, self._function)
+        return function(resource)
+
     def _compile(self, type_: str, *, texts: bool) -> Rows:
+        every = self.registry.spots(type_)
         names = dict(self._names)
-        exec(_code(type_, texts), names)  # noqa: S102  generated from shipped definitions only
+        exec(_code(every, texts), names)  # noqa: S102  generated from checked definitions only
+        function: Rows = names["rows"]
+        return function
+
+    def _function(self, read: tuple[Spot, ...]) -> Rows:
+        names = dict(self._names)
+        exec(_code(read, False), names)  # noqa: S102
         function: Rows = names["rows"]
         return function
 
 
-@cache
-def _code(type_: str, texts: bool) -> CodeType:
-    return compile(source(spots(type_), texts=texts), f"<rows of {type_}>", "exec")
+@lru_cache(maxsize=1024)
+def _code(read: tuple[Spot, ...], texts: bool) -> CodeType:
+    return compile(source(read, texts=texts), "<rows>", "exec")
 
 
 def source(read: Sequence[Spot], *, texts: bool = False) -> str:
@@ -125,6 +170,9 @@ def _token(family: str, datatype: str, v: str, system: str, texts: bool) -> list
             lines = pair(v, "value")
             if texts:
                 lines.append(f"for k in concept_texts({v}.get('type', {{}})): a(({family}, 'text', k))")
+                lines.append(f"for c in {v}.get('type', {{}}).get('coding', ()):")
+                row = "c.get('system', ''), c.get('code', '')"
+                lines.append(f" a(({family}, 'of-type', {row}, {v}.get('value', '')))")
         case "ContactPoint":
             # Its `system` says phone or email; it is no namespace.
             lines = [f"k = {v}.get('value')", f"if k is not None: a(({family}, 'token', '', k))"]
@@ -135,10 +183,12 @@ def _token(family: str, datatype: str, v: str, system: str, texts: bool) -> list
     return lines
 
 
-def _reference(family: str, datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
+def _reference(family: str, datatype: str, v: str, _system: str, texts: bool) -> list[str]:
     if datatype != "Reference":
         return _link(family, "reference", datatype, v)
+    display = [f"k = {v}.get('display')", f"if k is not None: a(({family}, 'text', k))"] if texts else []
     return [
+        *display,
         f"k = {v}.get('reference')",
         # A plain relative reference, the usual case, needs no second look.
         f"if k is not None: a(({family}, 'reference', target(k) if ':' in k or '/_' in k else k))",
@@ -171,18 +221,28 @@ def _string(family: str, _datatype: str, v: str, _system: str, _texts: bool) -> 
 
 def _number(family: str, datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
     if datatype == "Range":
-        return [f"for k in limits({v}): a(({family}, 'number', k[0]))"]
+        return [f"k = spread({v})", f"if k is not None: a(({family}, 'range', *k))"]
     return [f"a(({family}, 'number', decimal({v})))"]
 
 
 def _quantity(family: str, datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
     if datatype == "Range":
-        return [f"for k in limits({v}): a(({family}, 'quantity', *k))"]
-    lines = [f"k = {v}.get('value')", "if k is not None:"]
+        return [f"k = spread({v})", f"if k is not None: a(({family}, 'range', *k))"]
     if datatype == "Money":
-        return [*lines, f" a(({family}, 'quantity', decimal(k), {_MONEY!r}, {v}.get('currency', ''), ''))"]
-    unit = f"{v}.get('system', ''), {v}.get('code', ''), {v}.get('unit', '')"
-    return [*lines, f" a(({family}, 'quantity', decimal(k), {unit}))"]
+        row = f"{_MONEY!r}, {v}.get('currency', ''), '', None, ''"
+        return [f"k = {v}.get('value')", f"if k is not None: a(({family}, 'quantity', decimal(k), {row}))"]
+    return [f"k = {v}.get('value')", f"if k is not None: a(({family}, 'quantity', *quantity(k, {v})))"]
+
+
+def _sound(family: str, _datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
+    return [f"a(({family}, 'sound', sounds({v})))"]
+
+
+def _position(family: str, _datatype: str, v: str, _system: str, _texts: bool) -> list[str]:
+    return [
+        f"k, c = {v}.get('latitude'), {v}.get('longitude')",
+        f"if k is not None and c is not None: a(({family}, 'position', float(k), float(c)))",
+    ]
 
 
 _WRITERS: dict[str, Callable[[str, str, str, str, bool], list[str]]] = {
@@ -193,4 +253,6 @@ _WRITERS: dict[str, Callable[[str, str, str, str, bool], list[str]]] = {
     "string": _string,
     "number": _number,
     "quantity": _quantity,
+    "sound": _sound,
+    "position": _position,
 }

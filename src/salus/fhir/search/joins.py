@@ -11,10 +11,11 @@ https://hl7.org/fhir/R4/search.html#chaining  https://hl7.org/fhir/R4/search.htm
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from salus.fhir.definitions import resource_types
-from salus.fhir.search.clauses import Chain, Has, Join, Listed, Step
-from salus.fhir.search.parameters import Parameter, parameters
+from salus.fhir.search.clauses import Chain, Clause, Has, Join, Listed, Step
+from salus.fhir.search.parameters import Parameter
 from salus.fhir.search.reading import Setting, clause, parameter
 from salus.fhir.search.terms import refuse, split, unanswered
 from salus.kernel.errors import Kind, Problem
@@ -27,10 +28,14 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 def is_join(type_: str, name: str) -> bool:
     """Whether a parameter of this name reaches into other records."""
-    return name.partition(":")[0] in {"_has", "_list"} or ("." in name and name not in parameters(type_))
+    return name.partition(":")[0] in {"_has", "_list"} or ("." in name)
 
 
-def join(type_: str, name: str, text: str, setting: Setting) -> Join:
+Last = Callable[[Parameter, str | None, str, Setting], Clause]
+"""Reads the clause at the end of a chain, as `reading.clause` does."""
+
+
+def join(type_: str, name: str, text: str, setting: Setting, *, read: Last = clause) -> Join:
     """Read a chain, a `_has` or a `_list`.
 
     Args:
@@ -38,19 +43,21 @@ def join(type_: str, name: str, text: str, setting: Setting) -> Join:
         name: as written, with `:` and `.`.
         text: the values as written.
         setting: see there.
+        read: reads the end of the chain.
 
     Raises:
         Problem: INCORRECT for what is not understood; TOO_COSTLY for more than 200 steps or 500 values.
     """
-    return Join(name, text, _Steps(text, setting).step(type_, name))
+    return Join(name, text, _Steps(text, setting, read).step(type_, name))
 
 
 class _Steps:
     """Reads the steps of one parameter and counts them."""
 
-    def __init__(self, text: str, setting: Setting) -> None:
+    def __init__(self, text: str, setting: Setting, read: Last) -> None:
         self._text = text
         self._setting = setting
+        self._read = read
         self._held = setting.values
         self._count = 0
 
@@ -69,7 +76,8 @@ class _Steps:
             return self._chain(type_, name)
         code, colon, modifier = name.partition(":")
         self._setting.values = self._held  # the same values for each branch
-        return clause(parameter(type_, code), modifier if colon else None, self._text, self._setting)
+        found = parameter(type_, code, self._setting.registry)
+        return self._read(found, modifier if colon else None, self._text, self._setting)
 
     def _listed(self) -> Listed:
         ids = tuple(dict.fromkeys(split(self._text, ",")))
@@ -86,7 +94,7 @@ class _Steps:
         _, source, code, rest = parts
         if source not in resource_types():
             raise refuse("names something that is not a resource type")
-        known = _reference(source, code)
+        known = self._reference(source, code)
         if known.targets and type_ not in known.targets:
             raise refuse(f"never points to {type_}")
         return Has(source, code, known.families, self.step(source, rest))
@@ -94,7 +102,7 @@ class _Steps:
     def _chain(self, type_: str, name: str) -> Chain:
         first, _, rest = name.partition(".")
         code, colon, target = first.partition(":")
-        known = _reference(type_, code)
+        known = self._reference(type_, code)
         if colon and (target not in resource_types() or (known.targets and target not in known.targets)):
             raise refuse("names a type that the chain does not lead to")
         if not rest:
@@ -112,9 +120,8 @@ class _Steps:
             raise first_problem or refuse("leads nowhere")
         return Chain(code, known.families, tuple(branches))
 
-
-def _reference(type_: str, code: str) -> Parameter:
-    found = parameter(type_, code)
-    if found.kind != "reference":
-        raise refuse(f"leads through something that is not a reference of {type_}")
-    return found
+    def _reference(self, type_: str, code: str) -> Parameter:
+        found = parameter(type_, code, self._setting.registry)
+        if found.kind != "reference":
+            raise refuse(f"leads through something that is not a reference of {type_}")
+        return found

@@ -8,24 +8,40 @@ text or of a word. https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from math import asin, cos, radians, sin, sqrt
 from typing import Any
 
+from salus.fhir.search import words
 from salus.fhir.search.clauses import (
     Clause,
+    CompositeValue,
     DateValue,
+    Filter,
+    Join,
+    MembersValue,
+    NearValue,
     NumberValue,
+    OfTypeValue,
     QuantityValue,
     ReferenceValue,
+    SoundValue,
     StringValue,
+    TargetsValue,
     TokenValue,
     UriValue,
     Value,
+    WordsValue,
 )
 from salus.fhir.search.folding import fold
+from salus.fhir.search.values import UCUM
+from salus.fhir.ucum import canonical
 
 Row = tuple[Any, ...]
 Test = Callable[[Row], bool]
+
+_EARTH_METRES = 6_371_008.8
 
 
 def matches(clause: Clause, rows: Iterable[Row]) -> bool:
@@ -33,8 +49,8 @@ def matches(clause: Clause, rows: Iterable[Row]) -> bool:
 
     Args:
         clause: from `query.parse`.
-        rows: from `Extractor.rows`, with `texts=True` when the modifier is `text`; for `_id` and
-            `_lastUpdated` rows of a family of that name, made by the caller.
+        rows: from `Extractor.rows_for`; for `_id` and `_lastUpdated` rows of a family of that name, made by the
+            caller.
     """
     return matcher(clause)(rows)
 
@@ -47,25 +63,78 @@ def matcher(clause: Clause) -> Callable[[Iterable[Row]], bool]:
         value = clause.values[0]
         missing = isinstance(value, TokenValue) and value.code == "true"
         return lambda rows: missing is not any(row[0] in families and there(row) for row in rows)
-    tests = tuple(_test(clause.modifier, clause.targets, value) for value in clause.values)
-    wanted = clause.modifier != "not"
+    tests = tuple(_of(clause, value) for value in clause.values)
+    if clause.modifier == "unequal":
+        there = _present(clause)
+        return lambda rows: any(row[0] in families and there(row) and not any(t(row) for t in tests) for row in rows)
+    wanted = clause.modifier not in ("not", "not-in")
     if len(tests) == 1:
         test = tests[0]
         return lambda rows: wanted is any(row[0] in families and test(row) for row in rows)
     return lambda rows: wanted is any(row[0] in families and any(t(row) for t in tests) for row in rows)
 
 
+def filter_matcher(asked: Filter) -> Callable[[Sequence[Row]], bool]:
+    """The same for a filter without chains."""
+    parts = [
+        filter_matcher(part) if isinstance(part, Filter) else matcher(part)
+        for part in asked.parts
+        if not isinstance(part, Join)
+    ]
+    match asked.op:
+        case "not":
+            return lambda rows: not parts[0](rows)
+        case "or":
+            return lambda rows: any(part(rows) for part in parts)
+    return lambda rows: all(part(rows) for part in parts)
+
+
+def _part(part: Clause | Filter | Join) -> Callable[[Sequence[Row]], bool]:
+    if isinstance(part, Join):
+        raise TypeError("a chain cannot be judged on one record")
+    return filter_matcher(part) if isinstance(part, Filter) else matcher(part)
+
+
 def _present(clause: Clause) -> Test:
     """Whether a row is a value of the parameter at all."""
     kind, targets = clause.kind, clause.targets
+    if kind == "composite":
+        parts = clause.components
+        return lambda row: all(
+            any(each[0] in part.families and each[1] != "text" for each in rows)
+            for part, rows in zip(parts, row[2], strict=True)
+        )
     if kind != "reference":
-        return lambda row: row[1] == kind
+        kinds = KINDS.get(kind, (kind,))
+        return lambda row: row[1] in kinds
     return lambda row: row[1] == "identifier" or (row[1] == kind and _points_to(row[2], targets))
 
 
 def _points_to(target: str, targets: tuple[str, ...]) -> bool:
     # The type behind a URL or a contained resource is not known here.
     return not targets or target.partition("/")[0] in targets or ":" in target or target.startswith("#")
+
+
+KINDS = {
+    "number": ("number", "range"),
+    "quantity": ("quantity", "range"),
+    "string": ("string", "sound"),
+    "special": ("position", "words"),
+}
+"""Which rows are values of a parameter, where it is not the one kind of its name."""
+
+
+def _of(clause: Clause, value: Value) -> Test:
+    if not isinstance(value, CompositeValue):
+        return _test(clause.modifier, clause.targets, value)
+    tests = [
+        (frozenset(part.families), _test("", part.targets, each))
+        for part, each in zip(clause.components, value.parts, strict=True)
+    ]
+    return lambda row: all(
+        any(each[0] in families and test(each) for each in rows)
+        for (families, test), rows in zip(tests, row[2], strict=True)
+    )
 
 
 def _test(modifier: str, targets: tuple[str, ...], value: Value) -> Test:
@@ -83,11 +152,59 @@ def _test(modifier: str, targets: tuple[str, ...], value: Value) -> Test:
         case QuantityValue():
             return _quantity(value)
         case UriValue(text):
-            return lambda row: row[1] == "uri" and row[2] == text
+            return _uri(modifier, text)
+    return _special(value)
+
+
+def _special(value: Value) -> Test:
+    match value:
+        case MembersValue(members):
+            return lambda row: row[1] == "token" and (row[2], row[3]) in members
+        case TargetsValue(names):
+            return lambda row: row[1] == "reference" and row[2] in names
+        case OfTypeValue(system, code, text):
+            return lambda row: row[1:] == ("of-type", system, code, text)
+        case SoundValue(keys):
+            return lambda row: row[1] == "sound" and keys <= row[2]
+        case NearValue():
+            return lambda row: row[1] == "position" and _metres(value, row[2], row[3]) <= value.metres
+        case WordsValue(asked):
+            told = words.test(asked)
+            return lambda row: row[1] == "words" and told(row[2])
+    raise TypeError(type(value).__name__)
+
+
+def _metres(value: NearValue, latitude: float, longitude: float) -> float:
+    """Distance along the earth's surface (haversine formula over a sphere of 6,371.0088 km)."""
+    here, there = radians(value.latitude), radians(latitude)
+    half = sin((there - here) / 2) ** 2
+    half += cos(here) * cos(there) * sin(radians(longitude - value.longitude) / 2) ** 2
+    return 2 * _EARTH_METRES * asin(min(1.0, sqrt(half)))
+
+
+def _uri(modifier: str, text: str) -> Test:
+    if modifier == "below":
+        under = f"{text}/"
+        return lambda row: row[1] == "uri" and (row[2] == text or row[2].startswith(under))
+    if modifier == "above":
+        parents = frozenset(above(text))
+        return lambda row: row[1] == "uri" and row[2] in parents
+    return lambda row: row[1] == "uri" and row[2] == text
+
+
+def above(url: str) -> list[str]:
+    """A URL and those above it, by the parts of its path, each also with a slash at its end."""
+    scheme, _, rest = url.partition("://")
+    parts = rest.rstrip("/").split("/")
+    found = [f"{scheme}://{'/'.join(parts[:length])}" for length in range(len(parts), 0, -1)]
+    return [form for each in found for form in (each, f"{each}/")]
 
 
 def _token(kind: str, value: TokenValue) -> Test:
     system, code = value.system, value.code
+    if value.any_case and code is not None:
+        folded = code.casefold()
+        return lambda row: row[1] == kind and row[2] == system and row[3].casefold() == folded
     if system is None:
         return lambda row: row[1] == kind and row[3] == code
     if code is None:
@@ -103,7 +220,18 @@ def _string(modifier: str, value: StringValue) -> Test:
         case "contains":
             return lambda row: row[1] == "string" and folded in fold(row[2])
         case "text":
-            return lambda row: row[1] == "text" and _starts(fold(row[2]), folded)
+            # On a string: its words, in any order and each from its beginning.
+            some = folded.split()
+            return lambda row: (
+                (row[1] == "text" and _starts(fold(row[2]), folded))
+                or (row[1] == "string" and all(_starts(fold(row[2]), word) for word in some))
+            )
+        case "whole":
+            return lambda row: row[1] == "string" and fold(row[2]) == folded
+        case "starts":
+            return lambda row: row[1] == "string" and fold(row[2]).startswith(folded)
+        case "ends":
+            return lambda row: row[1] == "string" and fold(row[2]).endswith(folded)
     return lambda row: row[1] == "string" and _starts(fold(row[2]), folded)
 
 
@@ -158,24 +286,75 @@ def _date(value: DateValue) -> Test:
 
 
 def _number(value: NumberValue) -> Test:
-    test = _compare(value)
-    return lambda row: row[1] == "number" and test(row[2])
+    test, spread = (
+        _compare(value, value.value, value.low, value.high),
+        _spread(value.prefix, value.value, value.low, value.high),
+    )
+    return lambda row: (row[1] == "number" and test(row[2])) or (row[1] == "range" and spread(row[2], row[3]))
 
 
 def _quantity(value: QuantityValue) -> Test:
-    test, system, code = _compare(value), value.system, value.code
+    system, code, base = value.system, value.code, value.base
+    test, spread = (
+        _compare(value, value.value, value.low, value.high),
+        _spread(value.prefix, value.value, value.low, value.high),
+    )
 
-    def same_unit(row: Row) -> bool:
+    def same_unit(unit: Row) -> bool:
         if system is not None:
-            return row[3] == system and code in (None, row[4])
-        return code is None or code in (row[4], row[5])
+            return unit[0] == system and code in (None, unit[1])
+        return code is None or code in (unit[1], unit[2])
 
-    return lambda row: row[1] == "quantity" and test(row[2]) and same_unit(row)
+    def plain(row: Row) -> bool:
+        if row[1] == "quantity":
+            return test(row[2]) and same_unit(row[3:6])
+        return row[1] == "range" and spread(row[2], row[3]) and same_unit(row[4:7])
+
+    if base is None:
+        return plain
+    base_test, base_spread = (
+        _compare(value, base.value, base.low, base.high),
+        _spread(value.prefix, base.value, base.low, base.high),
+    )
+
+    def converted(number: Decimal | None, unit: str) -> Decimal | None:
+        found = canonical(number, unit) if number is not None else None
+        return found[0] if found is not None and found[1] == base.code else None
+
+    def in_base(row: Row) -> bool:
+        if row[1] == "quantity" and row[3] == UCUM:
+            found = converted(row[2], row[4])
+            return found is not None and base_test(found)
+        if row[1] == "range" and row[4] == UCUM:
+            low, high = converted(row[2], row[5]), converted(row[3], row[5])
+            return (low is not None or high is not None) and base_spread(low, high)
+        return False
+
+    return in_base
 
 
-def _compare(value: NumberValue | QuantityValue) -> Callable[[Any], bool]:
+def _spread(prefix: str, exact: Decimal, a: Decimal, b: Decimal) -> Callable[[Any, Any], bool]:
+    """A Range [low, high], None for an open end, against the [a, b) that a search value stands for."""
+
+    def within(low: Any, high: Any) -> bool:
+        return low is not None and high is not None and a <= low and high < b
+
+    tests: dict[str, Callable[[Any, Any], bool]] = {
+        "eq": within,
+        "ne": lambda low, high: not within(low, high),
+        "gt": lambda _low, high: high is None or high > exact,
+        "ge": lambda _low, high: high is None or high >= exact,
+        "lt": lambda low, _high: low is None or low < exact,
+        "le": lambda low, _high: low is None or low <= exact,
+        "sa": lambda low, _high: low is not None and low > exact,
+        "eb": lambda _low, high: high is not None and high < exact,
+        "ap": lambda low, high: (low is None or low <= b) and (high is None or high >= a),
+    }
+    return tests[prefix]
+
+
+def _compare(value: NumberValue | QuantityValue, exact: Decimal, low: Decimal, high: Decimal) -> Callable[[Any], bool]:
     """eq and ne go by the digits given, the others by the exact value, ap by 10 %."""
-    exact, low, high = value.value, value.low, value.high
     match value.prefix:
         case "eq":
             return lambda found: bool(low <= found < high)

@@ -15,55 +15,40 @@ https://hl7.org/fhir/R4/searchparameter-registry.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from salus.fhir.definitions import fields, resource_types, structure
+from salus.fhir.definitions import fields, resource_types
 from salus.fhir.search.expression import parse
-from salus.fhir.search.leaves import Hop, Leaf, leaves
+from salus.fhir.search.leaves import Leaf, leaves
+from salus.fhir.search.spots import STORED, WORDY, Spot, indexed, narrowed, read_by, spots_of
 from salus.fhir.search.table import Definition, table
 from salus.kernel.errors import Kind, Problem
 
-# Named in the store's own columns, not in the index.
-_STORED = {"_id", "_lastUpdated"}
+_REASONS = {"_query": "named queries are not offered"}
 
-_FEW_CODES = 64
-_FEW_VALUES = (
-    {"active", "category", "class", "clinicalStatus", "criticality", "gender", "intent", "priority"}
-    | {"security", "severity", "status", "use", "verificationStatus"}
-)  # fmt: skip
 
-_REASONS = {
-    "composite": "composite parameters are not answered",
-    "special": "positions are not compared",
-    "_text": "the narrative is not indexed",
-    "_content": "whole content is not indexed",
-    "_query": "named queries are not offered",
-    "phonetic": "names are not compared by sound",
-}
+class Component(NamedTuple):
+    """One part of a composite parameter.
 
-# Which data types yield rows for which kind of parameter (https://hl7.org/fhir/R4/search.html#ptypes).
-_READS = {
-    kind: set(types.split())
-    for kind, types in {
-        "token": "CodeableConcept Coding Identifier ContactPoint boolean code id string uri oid uuid",
-        "date": "date dateTime instant Period Timing",
-        "string": "string markdown",
-        "reference": "Reference canonical uri url",
-        "uri": "uri url canonical oid uuid",
-        "quantity": "Quantity Age Count Distance Duration Money Range",
-        "number": "decimal integer positiveInt unsignedInt Range",
-    }.items()
-}
+    Attributes:
+        kind: of its values.
+        families: names within an item of the composite, see `composites`.
+        narrowing: families of the search index in which the same values stand; empty when one is not indexed.
+        targets: for references, the resource types asked for.
+        spots: what is read from an item, by the path of the item's type; of the resource itself when `root`.
+        root: the expression began with `%resource`.
+    """
 
-# A search by name or address reads their parts (https://hl7.org/fhir/R4/search.html#string).
-_PARTS = {
-    "HumanName": ("family", "given", "text", "prefix", "suffix"),
-    "Address": ("line", "city", "district", "state", "postalCode", "country", "text"),
-}
+    kind: str
+    families: tuple[str, ...]
+    narrowing: tuple[str, ...]
+    targets: tuple[str, ...]
+    spots: Mapping[str, tuple[Spot, ...]]
+    root: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +65,8 @@ class Parameter:
         url: canonical URL of the SearchParameter.
         expression: the FHIRPath of the definition.
         unsupported: why Salus does not answer it; empty when it does.
+        components: parts of a composite.
+        items: where the items of a composite stand.
     """
 
     code: str
@@ -90,20 +77,34 @@ class Parameter:
     url: str
     expression: str
     unsupported: str = ""
+    components: tuple[Component, ...] = ()
+    items: tuple[Leaf, ...] = ()
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """Top-level elements that it reads; `*` when it may read any."""
+        if self.code in WORDY or any(family.startswith("@") for family in self.families):
+            return frozenset("*")
+        names = {family for family in self.families if not self.items}
+        for part in self.components:
+            for read in part.spots.values():
+                names |= {spot.leaf.family for spot in read}
+        names |= {item.family for item in self.items if item.family}
+        return frozenset(name.partition(".")[0].partition("[")[0] for name in names)
 
 
-class Spot(NamedTuple):
-    """A leaf and how to read it.
+class Custom(NamedTuple):
+    """A parameter that somebody defined, beside those of R4.
 
     Attributes:
-        leaf: where it is.
-        kind: kind of the rows it yields, by the kind of parameter that reads it.
-        system: implicit code system of a `code` or boolean, or "".
+        definition: of one or more types.
+        ready: whether every record has been indexed for it.
+        engine: the expression needs the FHIRPath engine; its rows carry the family `@url`.
     """
 
-    leaf: Leaf
-    kind: str
-    system: str
+    definition: Definition
+    ready: bool
+    engine: bool = False
 
 
 class _Registered(NamedTuple):
@@ -112,95 +113,123 @@ class _Registered(NamedTuple):
     unindexed: frozenset[str]
 
 
-def parameters(type_: str) -> Mapping[str, Parameter]:
-    """Search parameters of a resource type by code, those on every type included.
+class Registry:
+    """The search parameters of every type: those of R4, and those that were defined beside them.
 
-    Raises:
-        Problem: INCORRECT when R4 has no such resource type.
+    Args:
+        custom: in the order of their definition; a code that R4 has for the type is passed over.
+        generation: of the definitions; records say with which they were indexed.
     """
-    return _registered(type_).parameters
+
+    def __init__(self, custom: Iterable[Custom] = (), generation: int = 0) -> None:
+        self.custom = tuple(custom)
+        self.generation = generation
+        self._types: dict[str, _Registered] = {}
+
+    def parameters(self, type_: str) -> Mapping[str, Parameter]:
+        """Search parameters of a resource type by code, those on every type included.
+
+        Raises:
+            Problem: INCORRECT when R4 has no such resource type.
+        """
+        return self._registered(type_).parameters
+
+    def spots(self, type_: str) -> tuple[Spot, ...]:
+        """Everything that extraction reads from a resource of this type; each element and kind of row once."""
+        return self._registered(type_).spots
+
+    def unindexed(self, type_: str) -> frozenset[str]:
+        """Families of a type for which the search index holds nothing."""
+        return self._registered(type_).unindexed
+
+    def engine(self, type_: str) -> tuple[Definition, ...]:
+        """Definitions for a type whose rows the FHIRPath engine finds."""
+        bases = _bases(type_)
+        return tuple(one.definition for one in self.custom if one.engine and bases.intersection(one.definition.base))
+
+    def _registered(self, type_: str) -> _Registered:
+        found = self._types.get(type_)
+        if found is None:
+            found = self._types[type_] = _register(type_, self.custom) if self._concerns(type_) else _standard(type_)
+        return found
+
+    def _concerns(self, type_: str) -> bool:
+        bases = _bases(type_)
+        return any(bases.intersection(one.definition.base) for one in self.custom)
+
+
+STANDARD = Registry()
+
+
+def parameters(type_: str) -> Mapping[str, Parameter]:
+    """Search parameters that R4 has for a resource type; raises as `Registry.parameters`."""
+    return STANDARD.parameters(type_)
 
 
 def spots(type_: str) -> tuple[Spot, ...]:
-    """Everything that extraction reads from a resource of this type; each element and kind of row once."""
-    return _registered(type_).spots
+    """What extraction reads for the parameters of R4."""
+    return STANDARD.spots(type_)
 
 
 def unindexed(type_: str) -> frozenset[str]:
-    """Families of a type for which the search index holds nothing."""
-    return _registered(type_).unindexed
+    """Families that are not in the index, of the parameters of R4."""
+    return STANDARD.unindexed(type_)
 
 
 @cache
-def _registered(type_: str) -> _Registered:
+def _bases(type_: str) -> frozenset[str]:
+    """The names in SearchParameter.base that mean a type."""
     if type_ not in resource_types():
         raise Problem(Kind.INCORRECT, "FHIR R4 has no such resource type.")
-    bases = {type_, "Resource"}
     if "contained" in fields(type_):  # all but Binary, Bundle and Parameters are DomainResources
-        bases.add("DomainResource")
-    asked = [(found, _spots(type_, found)) for found in table().parameters if bases.intersection(found.base)]
+        return frozenset({type_, "Resource", "DomainResource"})
+    return frozenset({type_, "Resource"})
+
+
+@cache
+def _standard(type_: str) -> _Registered:
+    return _register(type_, ())
+
+
+def _register(type_: str, custom: tuple[Custom, ...]) -> _Registered:
+    bases = _bases(type_)
+    asked = [(found, spots_of(type_, found)) for found in table().parameters if bases.intersection(found.base)]
+    taken = {found.code for found, _ in asked}
+    added = [one for one in custom if bases.intersection(one.definition.base) and one.definition.code not in taken]
+    own = [(one.definition, [] if one.engine else spots_of(type_, one.definition)) for one in added]
     # Which targets are asked for is the parameter's business; the element is read once.
-    every = list(dict.fromkeys(Spot(s.leaf._replace(targets=()), s.kind, s.system) for _, read in asked for s in read))
-    closed = {spot.leaf.family for spot in every if not _indexed(spot)}
-    closed -= {spot.leaf.family for spot in every if _indexed(spot)}
-    known = {found.code: _parameter(found, read, every, closed) for found, read in asked}
+    read = [spot for _, some in (*asked, *own) for spot in some]
+    every = list(dict.fromkeys(Spot(s.leaf._replace(targets=()), s.kind, s.system) for s in read))
+    closed = {spot.leaf.family for spot in every if not indexed(spot)}
+    closed -= {spot.leaf.family for spot in every if indexed(spot)}
+    closed |= {f"@{one.definition.url}" for one in added if one.engine and one.definition.kind == "token"}
+    known = {found.code: _parameter(type_, found, some, every, closed) for found, some in (*asked, *own)}
+    for one in added:
+        known[one.definition.code] = _custom(known[one.definition.code], one, closed)
     return _Registered(MappingProxyType(known), tuple(every), frozenset(closed))
 
 
-def _spots(type_: str, found: Definition) -> list[Spot]:
-    """The leaves that answer a definition; empty when Salus does not answer it or the store does."""
-    if found.code in _STORED or found.code in _REASONS or found.kind not in _READS or not found.expression:
-        return []
-    way = [leaf for path in parse(found.expression) for leaf in leaves(type_, path)]
-    if found.kind == "string":
-        way = [part for leaf in way for part in _in_parts(leaf)]
-    return [Spot(leaf, found.kind, _implicit(leaf)) for leaf in _joined(way) if leaf.datatype in _READS[found.kind]]
+def _custom(made: Parameter, one: Custom, closed: set[str]) -> Parameter:
+    from dataclasses import replace
+
+    if one.engine:
+        family = f"@{one.definition.url}"
+        made = replace(made, families=(family,), unsupported="", low_cardinality=family in closed)
+    return made if one.ready else replace(made, unsupported="it is still being indexed")
 
 
-def _in_parts(leaf: Leaf) -> list[Leaf]:
-    parts = _PARTS.get(leaf.datatype)
-    if parts is None:
-        return [leaf]
-    known = fields(leaf.datatype)
-    return [Leaf((*leaf.hops, Hop(name, known[name].many)), f"{leaf.family}.{name}", "string") for name in parts]
-
-
-def _joined(way: list[Leaf]) -> list[Leaf]:
-    """Leaves that ask "there and not false" of the same choice element become one."""
-    found: dict[tuple[tuple[Hop, ...], str, str], Leaf] = {}
-    for leaf in way:
-        key = (leaf.hops, leaf.family, "" if leaf.truth else leaf.datatype)
-        before = found.get(key)
-        found[key] = leaf if before is None else before._replace(truth=before.truth + leaf.truth)
-    return list(found.values())
-
-
-def _implicit(leaf: Leaf) -> str:
-    if leaf.datatype == "boolean":
-        return "http://terminology.hl7.org/CodeSystem/special-values"
-    return table().systems.get(leaf.binding, "") if leaf.datatype == "code" else ""
-
-
-def _indexed(spot: Spot) -> bool:
-    leaf = spot.leaf
-    if spot.kind != "token":
-        return True
-    if leaf.datatype not in ("code", "Coding", "CodeableConcept"):
-        return leaf.datatype != "boolean"
-    if leaf.binding and len(structure().value_sets.get(leaf.binding, ())) in range(1, _FEW_CODES + 1):
-        return False
-    return leaf.family.rpartition(".")[2].partition("[")[0] not in _FEW_VALUES
-
-
-def _parameter(found: Definition, read: list[Spot], every: list[Spot], closed: set[str]) -> Parameter:
+def _parameter(type_: str, found: Definition, read: list[Spot], every: list[Spot], closed: set[str]) -> Parameter:
     families = dict.fromkeys(spot.leaf.family for spot in read)
     for spot in read:
         families.update(dict.fromkeys(sibling.leaf.family for sibling in narrowed(spot, every)))
-    if found.code in _STORED:
+    if found.code in STORED | WORDY:
         families = {found.code: None}
+    items, parts = _components(type_, found, every, closed)
+    if items:
+        families = {f"${found.code}": None}
     reason = ""
     if not families:
-        reason = _REASONS.get(found.code) or _REASONS.get(found.kind) or "it points into an embedded resource"
+        reason = _REASONS.get(found.code) or "it points into an embedded resource"
     return Parameter(
         code=found.code,
         kind=found.kind,
@@ -210,7 +239,40 @@ def _parameter(found: Definition, read: list[Spot], every: list[Spot], closed: s
         url=found.url,
         expression=found.expression,
         unsupported=reason,
+        components=parts,
+        items=items,
     )
+
+
+def _components(
+    type_: str, found: Definition, every: list[Spot], closed: set[str]
+) -> tuple[tuple[Leaf, ...], tuple[Component, ...]]:
+    """Items and parts of a composite; none for other kinds."""
+    if found.kind != "composite":
+        return (), ()
+    items = tuple(leaf for path in parse(found.expression) for leaf in leaves(type_, path))
+    held = {(spot.leaf.family, spot.kind) for spot in every}
+    return items, tuple(_component(type_, items, *part, held, closed) for part in found.components if items)
+
+
+def _component(
+    type_: str, items: tuple[Leaf, ...], url: str, expression: str, held: set[tuple[str, str]], closed: set[str]
+) -> Component:
+    kind = next(one.kind for one in table().parameters if one.url == url)
+    root = expression.startswith("%resource.")
+    paths = parse(expression.removeprefix("%resource."))
+    starts = (Leaf((), "", type_),) if root else items
+    read = {start.datatype: tuple(read_by(start.datatype, paths, kind)) for start in starts}
+    families = dict.fromkeys(spot.leaf.family for some in read.values() for spot in some)
+    narrowing = [
+        f"{start.family}.{spot.leaf.family}" if start.family else spot.leaf.family
+        for start in starts
+        for spot in read[start.datatype]
+    ]
+    if any((family, kind) not in held or family in closed for family in narrowing):
+        narrowing = []
+    targets = tuple(sorted({target for some in read.values() for spot in some for target in spot.leaf.targets}))
+    return Component(kind, tuple(families), tuple(dict.fromkeys(narrowing)), targets, MappingProxyType(read), root)
 
 
 def _targets(found: Definition, read: list[Spot]) -> tuple[str, ...]:
@@ -221,22 +283,3 @@ def _targets(found: Definition, read: list[Spot]) -> tuple[str, ...]:
     if found.kind != "reference" or not all(spot.leaf.targets for spot in read):
         return ()
     return tuple(sorted({target for spot in read for target in spot.leaf.targets}))
-
-
-def narrowed(spot: Spot, every: list[Spot] | tuple[Spot, ...]) -> list[Spot]:
-    """Spots that read the same element as an unfiltered one, but only where a filter holds.
-
-    `telecom` and `telecom.where(system='phone')` are such a pair: phones are then indexed under
-    `telecom[system=phone]` only, and the parameter `telecom` asks for both families.
-    """
-    if any(hop.where for hop in spot.leaf.hops):
-        return []
-    return [
-        other
-        for other in every
-        if other.kind == spot.kind
-        and other.leaf.datatype == spot.leaf.datatype
-        and len(other.leaf.hops) == len(spot.leaf.hops)
-        and any(hop.where for hop in other.leaf.hops)
-        and tuple(hop._replace(where=None) for hop in other.leaf.hops) == spot.leaf.hops
-    ]

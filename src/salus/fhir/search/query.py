@@ -15,8 +15,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from salus.fhir.search import controls
-from salus.fhir.search.clauses import Clause, Include, Join, Query
+from salus.fhir.search import controls, filters
+from salus.fhir.search.clauses import Clause, Filter, Include, Join, Query
 from salus.fhir.search.joins import is_join, join
 from salus.fhir.search.parameters import parameters
 from salus.fhir.search.reading import Setting, clause, parameter
@@ -28,7 +28,7 @@ MAX_PARAMETERS = 100
 
 _NAME = re.compile(r"[A-Za-z0-9_.:\-]{1,256}")
 _PASSED_OVER = {"_format", "_pretty"}
-_NOT_OFFERED = {"_revinclude", "_filter", "_type", "_contained", "_containedType", "_score"}
+_NOT_OFFERED = {"_revinclude", "_type", "_contained", "_containedType", "_score"}
 _CONTROLS = {"_include", "_count", "_total", "_summary", "_elements", "_sort", "_page"}
 
 
@@ -78,6 +78,7 @@ def canonical(query: Query) -> list[tuple[str, str]]:
     """
     pairs = [(f"{c.parameter}:{c.modifier}" if c.modifier else c.parameter, c.text) for c in query.clauses]
     pairs += [(join.name, join.text) for join in query.joins]
+    pairs += [("_filter", text) for text, _ in query.filters]
     for include in query.include:
         parts = (include.source_type, include.parameter, include.target_type)
         pairs.append(("_include", ":".join(part for part in parts if part)))
@@ -101,6 +102,7 @@ class _Draft:
         self._setting = setting
         self._clauses: list[Clause] = []
         self._joins: list[Join] = []
+        self._filters: list[tuple[str, Filter]] = []
         self._include: list[Include] = []
         self._ignored: list[str] = []
         self._controls: dict[str, Any] = {}
@@ -109,6 +111,11 @@ class _Draft:
         """Add one pair."""
         code, colon, modifier = name.partition(":")
         if code in _PASSED_OVER:
+            return
+        if code == "_filter":
+            if colon:
+                raise unanswered("is not supported with a modifier")
+            self._filters.append((text, filters.read(self._type, text, self._setting)))
             return
         if is_join(self._type, name):
             self._joins.append(join(self._type, name, text, self._setting))
@@ -132,6 +139,7 @@ class _Draft:
             type=self._type,
             clauses=tuple(self._clauses),
             joins=tuple(self._joins),
+            filters=tuple(self._filters),
             include=tuple(dict.fromkeys(self._include)),
             ignored=tuple(self._ignored),
             **self._controls,

@@ -19,6 +19,8 @@ class Definition(msgspec.Struct, frozen=True, array_like=True):
         base: resource types it applies to; `Resource` and `DomainResource` stand for all below them.
         expression: FHIRPath, or "".
         url: canonical URL.
+        components: of a composite, in order: URL of the definition whose kind each part has, and the FHIRPath
+            of the part below an item of `expression`.
     """
 
     code: str
@@ -26,6 +28,7 @@ class Definition(msgspec.Struct, frozen=True, array_like=True):
     base: tuple[str, ...]
     expression: str
     url: str
+    components: tuple[tuple[str, str], ...] = ()
 
 
 class Table(msgspec.Struct, frozen=True):

@@ -14,15 +14,23 @@ from decimal import Context, Decimal
 
 from salus.fhir.references import parse as parse_reference
 from salus.fhir.search.clauses import (
+    Base,
     DateValue,
+    NearValue,
     NumberValue,
+    OfTypeValue,
     QuantityValue,
     ReferenceValue,
+    SoundValue,
     StringValue,
     TokenValue,
+    UriValue,
 )
 from salus.fhir.search.dates import interval
 from salus.fhir.search.folding import fold
+from salus.fhir.search.sounds import sounds
+from salus.fhir.search.values import UCUM
+from salus.fhir.ucum import canonical
 from salus.kernel.errors import Issue, Kind, Problem
 
 _PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", re.DOTALL)
@@ -33,6 +41,8 @@ _DATE = re.compile(
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?([eE][+-]?\d{1,3})?", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _ESCAPED = re.compile(r"\\([\\,|$])")
+_METRES = {"km": 1000.0, "m": 1.0, "[mi_us]": 1609.347, "[mi_i]": 1609.344, "mi": 1609.344, "[ft_i]": 0.3048}
+_NEAR_KM = 50  # R4 leaves the distance to the server when none is named
 _TENTH = Decimal("0.1")
 _EXACT = Context(prec=60)  # more digits than a value may have, so that nothing is rounded
 
@@ -141,7 +151,58 @@ def quantity(text: str) -> QuantityValue:
     value, low, high = _precise(prefix, rest)
     if len(parts) == 1:
         return QuantityValue(prefix, value, low, high, None, None)
-    return QuantityValue(prefix, value, low, high, parts[1] or None, parts[2] or None)
+    system, code = parts[1] or None, parts[2] or None
+    return QuantityValue(prefix, value, low, high, system, code, _base(value, low, high, system, code))
+
+
+def _base(value: Decimal, low: Decimal, high: Decimal, system: str | None, code: str | None) -> Base | None:
+    if system != UCUM or code is None:
+        return None
+    found = [canonical(number, code) for number in (value, low, high)]
+    if not (found[0] and found[1] and found[2]):
+        return None
+    return Base(found[0][0], found[1][0], found[2][0], found[0][1])
+
+
+def of_type(text: str) -> OfTypeValue:
+    """`system|code|value` of `:of-type`; the code and the value must be there."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) != 3 or not parts[1] or not parts[2]:
+        raise refuse("is not of the form system|code|value")
+    return OfTypeValue(*parts)
+
+
+def phonetic(text: str) -> SoundValue:
+    """A name, of which every word counts."""
+    keys = sounds(unescape(text))
+    if not keys:
+        raise refuse("holds nothing to compare")
+    return SoundValue(keys)
+
+
+def near(text: str) -> NearValue:
+    """`latitude|longitude`, with `|distance` and `|units`; 50 km when no distance is given, km when no unit is."""
+    parts = split(text, "|")
+    if len(parts) not in (2, 3, 4) or not all(_NUMBER.fullmatch(part) for part in parts[:2]):
+        raise refuse("is not of the form latitude|longitude|distance|units")
+    latitude, longitude = float(parts[0]), float(parts[1])
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        raise refuse("lies outside of the earth")
+    distance = parts[2] if len(parts) > 2 and parts[2] else str(_NEAR_KM)
+    unit = _METRES.get(unescape(parts[3]) if len(parts) > 3 and parts[3] else "km")
+    if unit is None:
+        raise refuse(f"has a unit that is not one of {', '.join(_METRES)}")
+    if not _NUMBER.fullmatch(distance) or float(distance) < 0:
+        raise refuse("has a distance that is not a number from 0")
+    return NearValue(latitude, longitude, float(distance) * unit)
+
+
+def url(text: str) -> UriValue:
+    """A URL for :above and :below, which go by the parts of its path (https://hl7.org/fhir/R4/search.html#uri)."""
+    plain = unescape(text)
+    if "://" not in plain:
+        raise refuse("is not a URL: only URLs have parts above and below")
+    return UriValue(plain.rstrip("/"))
 
 
 def _precise(prefix: str, text: str) -> tuple[Decimal, Decimal, Decimal]:

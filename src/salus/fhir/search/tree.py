@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from salus.fhir.definitions import PRIMITIVES
 from salus.fhir.search.leaves import Hop
-from salus.fhir.search.parameters import Spot
+from salus.fhir.search.spots import Spot
 
 Writer = Callable[[Spot, str], list[str]]
 

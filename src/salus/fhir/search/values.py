@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from salus.fhir.search.dates import interval
+from salus.fhir.ucum import canonical, scale
+
+UCUM: Final = "http://unitsofmeasure.org"
 
 Bounds = tuple[int | None, int | None]
 
@@ -51,12 +55,43 @@ def timing(value: dict[str, Any]) -> Bounds | None:
     )
 
 
-def limits(value: dict[str, Any]) -> Iterator[tuple[Decimal, str, str, str]]:
-    """Low and high of a Range: value, system, code and unit of each."""
-    for name in ("low", "high"):
-        end = value.get(name)
-        if end is not None and end.get("value") is not None:
-            yield decimal(end["value"]), end.get("system", ""), end.get("code", ""), end.get("unit", "")
+def quantity(value: Decimal | float, holder: dict[str, Any]) -> tuple[Decimal, str, str, str, float | None, str]:
+    """Value, system, code and unit of a Quantity, and about the same in base units of UCUM (None, "" without).
+
+    The float serves for finding candidates only; they are compared with exact decimals.
+    """
+    exact = value if isinstance(value, Decimal) else Decimal(str(value))
+    system, code = holder.get("system", ""), holder.get("code", "")
+    found = _factors(code) if system == UCUM else None
+    if found is None:
+        return exact, system, code, holder.get("unit", ""), None, ""
+    multiplier, moved, base = found
+    if moved:  # a difference of floats could lose every digit
+        whole = canonical(exact, code)
+        return exact, system, code, holder.get("unit", ""), float(whole[0]) if whole else None, base
+    return exact, system, code, holder.get("unit", ""), float(exact) * multiplier, base
+
+
+@lru_cache(maxsize=4096)
+def _factors(code: str) -> tuple[float, bool, str] | None:
+    """Multiplier to base units, whether the zero is moved, and the code of the base units."""
+    found = scale(code)
+    if found is None:
+        return None
+    try:
+        return float(found.multiplier), bool(found.offset), found.code
+    except OverflowError:
+        return None
+
+
+def spread(value: dict[str, Any]) -> tuple[Decimal | None, Decimal | None, str, str, str] | None:
+    """Low and high of a Range with system, code and unit; None when it has neither."""
+    low, high = value.get("low", {}), value.get("high", {})
+    ends = [end for end in (low, high) if end.get("value") is not None]
+    if not ends:
+        return None
+    first, last = (decimal(end["value"]) if end.get("value") is not None else None for end in (low, high))
+    return first, last, ends[0].get("system", ""), ends[0].get("code", ""), ends[0].get("unit", "")
 
 
 def concept_texts(value: dict[str, Any]) -> Iterator[str]:
