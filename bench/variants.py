@@ -51,6 +51,8 @@ class _NullTenantKeys:
         self.surrogate = real.surrogate
         self.index = real.index
         self.derived = real.derived
+        self.mac = real.mac
+        self.when_forgotten = real.when_forgotten
         self._real = real
         self._null = NullSealingKey()
 
@@ -78,6 +80,8 @@ class _NullKeyring:
         self._tenants: dict[str, _NullTenantKeys] = {}
         self.tenants = real.tenants
         self.close = real.close
+        self.keep = real.keep
+        self.warming = real.warming
 
     def page_key(self, database: str) -> None:
         return None

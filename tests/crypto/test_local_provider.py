@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from salus.crypto.kms import local
+from salus.crypto.kms import root_file
 from salus.crypto.kms.local import LocalKeyProvider
 from salus.crypto.kms.provider import KeyProvider
 from salus.kernel.errors import Kind, Problem
@@ -23,8 +23,8 @@ Edit = Callable[[dict[str, Any]], object]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_TIME", 1)
-    monkeypatch.setattr(local, "_MEMORY_KIB", 256)
+    monkeypatch.setattr(root_file, "_TIME", 1)
+    monkeypatch.setattr(root_file, "_MEMORY_KIB", 256)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from salus.app import safety
 from salus.app.certificates import days_left
-from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, provider_of
+from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER
+from salus.app.providers import provider_of
 from salus.audit.verify import verify
 from salus.crypto.keyring import open_keyring
 from salus.kernel.db import open_database

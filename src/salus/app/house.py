@@ -17,12 +17,13 @@ from salus.access.load import load_policy
 from salus.access.purposes import PURPOSES
 from salus.access.relations import Relations, RelationWrites
 from salus.access.relations import prepare as prepare_relations
+from salus.app.providers import provider_of
 from salus.audit.event import Event, EventType, Outcome
 from salus.audit.log import AuditLog
 from salus.audit.store import prepare as prepare_audit
 from salus.crypto.keyring import Keyring, open_keyring
-from salus.crypto.kms.local import LocalKeyProvider
-from salus.crypto.kms.provider import KeyProvider
+from salus.crypto.leases import Limits
+from salus.crypto.wiping import wipe
 from salus.identity.passwords import PasswordHasher
 from salus.identity.sign_in import SignIn
 from salus.identity.store import IdentityWrites
@@ -30,7 +31,7 @@ from salus.identity.store import prepare as prepare_identity
 from salus.identity.tokens import Tokens
 from salus.identity.users import Users
 from salus.kernel.actor import Actor
-from salus.kernel.clock import Clock, SystemClock
+from salus.kernel.clock import Clock, Elapsed, SystemClock, elapsed_seconds
 from salus.kernel.commit import Unit, Writer
 from salus.kernel.db import Connection, FileLock, migrate, open_database
 from salus.kernel.errors import Kind, Problem
@@ -46,7 +47,6 @@ DATABASE = "records.db"
 KEYS_FOLDER = "keys"
 KNOWLEDGE = "knowledge.db"
 CHECKPOINTS = "checkpoints"
-PASSPHRASE_VARIABLE = "SALUS_KEYS_PASSPHRASE"  # noqa: S105  the name of a variable
 
 
 @dataclass(slots=True)
@@ -68,16 +68,29 @@ class House:
         db: the one connection to the records, used on the thread that opened the house.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None, stand: Stand | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        stand: Stand | None = None,
+        elapsed: Elapsed | None = None,
+    ) -> None:
         stand = stand or Stand()
         self.settings = settings
         self.clock = clock or SystemClock()
         folder = settings.folder
         policy = load_policy(policy_text(settings))  # first: it needs nothing open that would have to be closed again
-        self.keyring: Keyring = stand.keyring(open_keyring(folder / KEYS_FOLDER, provider_of(settings)))
+        limits = Limits(settings.keys.soft_seconds, settings.keys.hard_seconds)
+        provider = provider_of(settings)
+        self.keyring: Keyring = stand.keyring(
+            open_keyring(folder / KEYS_FOLDER, provider, limits, elapsed or elapsed_seconds)
+        )
         page_key = self.keyring.page_key("records")
         # One connection for reading and writing: a second one would drop its decrypted pages at each of our commits.
         self.db = open_database(folder / DATABASE, page_key)
+        if page_key is not None:  # None only where `bench/` measures without page encryption
+            wipe(page_key)
         for prepare in (prepare_records, prepare_audit, prepare_relations, prepare_identity):
             prepare(self.db)
         self.access: Access = stand.access(Access(policy, Relations(self.db), self._surrogate))
@@ -125,13 +138,20 @@ class House:
         await self.writer.submit(unit)
 
     def close(self) -> None:
-        """Write what is queued, sign a last checkpoint, let go of everything."""
-        self.writer.close()
-        self.audit.checkpoint_now(self.db)
-        self.db.close()
-        self.knowledge.close()
-        self._lock.close()
-        self.keyring.close()
+        """Write what is queued, sign a last checkpoint, let go of everything.
+
+        Raises:
+            Problem: UNAVAILABLE when the last checkpoint could not be signed; everything is let go all the same, and
+                the next start signs it.
+        """
+        try:
+            self.writer.close()
+            self.audit.checkpoint_now(self.db)
+        finally:
+            self.db.close()
+            self.knowledge.close()
+            self._lock.close()
+            self.keyring.close()
 
 
 def prepare_records(db: Connection) -> None:
@@ -153,30 +173,6 @@ def policy_text(settings: Settings) -> str:
         raise Problem(
             Kind.UNAVAILABLE, f"The policy file {path.name} cannot be read; nobody could be let in."
         ) from None
-
-
-def provider_of(settings: Settings) -> KeyProvider:
-    """The key provider that the settings name.
-
-    Raises:
-        Problem: INCORRECT for an unknown provider; UNAVAILABLE when the root key cannot be opened.
-    """
-    if settings.keys.provider != "local":
-        raise Problem(Kind.INCORRECT, f"[keys] provider: {settings.keys.provider} is not known; there is: local.")
-    return LocalKeyProvider.open(settings.path(settings.keys.root_key_file), passphrase_of(settings))
-
-
-def passphrase_of(settings: Settings) -> bytes | None:
-    """The passphrase of the root key: from a file, or from the environment; None when neither is set."""
-    if settings.keys.passphrase_file:
-        path = settings.path(settings.keys.passphrase_file)
-        if not path.is_file():
-            raise Problem(Kind.UNAVAILABLE, f"There is no passphrase file {path.name}, which [keys] names.")
-        if path.stat().st_mode & 0o077:
-            raise Problem(Kind.UNAVAILABLE, f"Others may read the passphrase file: chmod 600 {path.name}")
-        return path.read_bytes().rstrip(b"\n")
-    value = os.environ.get(PASSPHRASE_VARIABLE)
-    return value.encode() if value else None
 
 
 def _user_name() -> str:

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The garbage collector, set for a process that holds large tables and decodes large Bundles."""
+"""Memory of a process that holds large tables, decodes large Bundles and must not give away its keys."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import resource
+
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 _YOUNG = 100_000  # new containers before a look at the young ones; a Bundle of 1 MB decodes to about that many
 
@@ -17,3 +21,13 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 100)
+
+
+def seal_memory() -> None:
+    """Let no copy of this process' memory be made: no core dump, and no other process of the same user may attach.
+
+    With PR_SET_DUMPABLE 0 the kernel also gives `/proc/<pid>` to root, so environment and memory of the process are
+    closed to its own user. Privileged users can still look.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -3,28 +3,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from salus.access.load import load_policy
 from salus.app.certificates import RENEW_BEFORE_DAYS, days_left, fits
-from salus.app.house import PASSPHRASE_VARIABLE, policy_text
+from salus.app.concern import Concern
+from salus.app.house import policy_text
+from salus.app.safety_keys import keys_could_be_better, keys_unsafe
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings
 
 DEMO_MARK = "demo-credentials.json"
 """Lies in folders that `salus demo` made: their passwords are on the disk in clear."""
-
-
-@dataclass(frozen=True, slots=True)
-class Concern:
-    """Something that is wrong, and what mends it."""
-
-    what: str
-    mend: str
 
 
 def unsafe(settings: Settings) -> list[Concern]:
@@ -40,16 +31,6 @@ def could_be_better(settings: Settings) -> list[Concern]:
 def _folder(settings: Settings) -> Iterator[Concern]:
     if settings.folder.stat().st_mode & 0o077:
         yield Concern("Others may look into the data folder.", f"Run: chmod 700 {settings.folder}")
-
-
-def _root_key(settings: Settings) -> Iterator[Concern]:
-    if settings.keys.provider != "local":
-        return
-    path = settings.path(settings.keys.root_key_file)
-    if not path.exists():
-        yield Concern("The root key file is missing.", f"Put it back as {path}, or set [keys] root_key_file.")
-    elif path.stat().st_mode & 0o077:
-        yield Concern("Others may read the root key.", f"Run: chmod 600 {path}")
 
 
 def _tls(settings: Settings) -> Iterator[Concern]:
@@ -91,19 +72,10 @@ def _base_url(settings: Settings) -> Iterator[Concern]:
 
 
 _Check = Callable[[Settings], Iterator[Concern]]
-_BLOCKING: tuple[_Check, ...] = (_folder, _root_key, _tls, _demo_passwords, _policy, _base_url)
+_BLOCKING: tuple[_Check, ...] = (_folder, keys_unsafe, _tls, _demo_passwords, _policy, _base_url)
 
 
 # ── advice ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _key_beside_data(settings: Settings) -> Iterator[Concern]:
-    path = settings.path(settings.keys.root_key_file)
-    if path.is_relative_to(settings.folder.absolute()) and not needs_passphrase(settings):
-        yield Concern(
-            "The root key lies beside the data without a passphrase: whoever copies the folder can read everything.",
-            "Move it to another disk and set [keys] root_key_file, or make a folder with: salus init --passphrase",
-        )
 
 
 def _certificate_age(settings: Settings) -> Iterator[Concern]:
@@ -117,23 +89,7 @@ def _demo_folder(settings: Settings) -> Iterator[Concern]:
         yield Concern("This is a demo folder with invented people.", "Keep no real records in it; use: salus init")
 
 
-_ADVISORY: tuple[_Check, ...] = (_key_beside_data, _certificate_age, _demo_folder)
-
-
-def needs_passphrase(settings: Settings) -> bool:
-    """Whether the root key is sealed and no passphrase is at hand."""
-    try:
-        content = json.loads(settings.path(settings.keys.root_key_file).read_bytes())
-    except (OSError, ValueError):
-        return False
-    sealed = isinstance(content, dict) and content.get("protection") != "none"
-    return sealed and not settings.keys.passphrase_file and PASSPHRASE_VARIABLE not in os.environ
-
-
-def offer_passphrase(passphrase: bytes | None) -> None:
-    """Make a passphrase known to this process and its workers; it is never an argument and never on the disk."""
-    if passphrase:
-        os.environ[PASSPHRASE_VARIABLE] = passphrase.decode()
+_ADVISORY: tuple[_Check, ...] = (keys_could_be_better, _certificate_age, _demo_folder)
 
 
 def _is_loopback(host: str) -> bool:

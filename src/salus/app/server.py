@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -13,14 +15,17 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from salus.app.house import House, Stand
-from salus.app.memory import calm_collector
+from salus.app.memory import calm_collector, seal_memory
 from salus.app.signing import Signing
 from salus.audit.event import EventType
 from salus.audit.reader import AuditReader
 from salus.http.asgi import Application
 from salus.http.table import routes
 from salus.kernel.commit import Unit
+from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings, load
+
+_log = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "SALUS_FOLDER"
 _HEADER_READ_MS = 10_000
@@ -45,11 +50,13 @@ def build_application(house: House) -> Application:
 
 def application() -> Application:
     """What a worker process runs; the parent leaves the data folder in the environment."""
+    seal_memory()
     return make_application(load(Path(os.environ[FOLDER_VARIABLE])))
 
 
 def serve(settings: Settings, target: str = "salus.app.server:application") -> None:
     """Serve until stopped."""
+    seal_memory()
     os.environ[FOLDER_VARIABLE] = str(settings.folder)
     Granian(
         target,
@@ -74,13 +81,17 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
 async def _start(house: House) -> None:
     for tenant in house.keyring.tenants():
         await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
+    house.keyring.keep(asyncio.get_running_loop().call_soon_threadsafe)
     calm_collector()
 
 
 async def _stop(house: House) -> None:
-    for tenant in house.keyring.tenants():
-        await house.record(Unit(), house.operator(tenant), EventType.SERVER_STOP, f"worker {os.getpid()}")
-    house.close()
+    try:
+        for tenant in house.keyring.tenants():
+            await house.record(Unit(), house.operator(tenant), EventType.SERVER_STOP, f"worker {os.getpid()}")
+        house.close()
+    except Problem as problem:  # keys or audit are away; there is nothing left to refuse
+        _log.error("stopping: %s", problem.detail)
 
 
 def _ready(house: House) -> None:

@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from salus.audit.merkle import HASH_BYTES
+from salus.crypto.wiping import Secret
 from salus.kernel.errors import Kind, Problem
 
 _ED25519 = b"\x01"
@@ -64,10 +65,10 @@ class Signer:
 
     Args:
         origin: name of the log.
-        seed: 32 secret bytes; the same seed gives the same key.
+        seed: 32 secret bytes, not kept; the same seed gives the same key.
     """
 
-    def __init__(self, origin: str, seed: bytes) -> None:
+    def __init__(self, origin: str, seed: Secret) -> None:
         self.origin = origin
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         public = self._key.public_key().public_bytes_raw()

@@ -27,8 +27,8 @@ from salus.audit.entry import BODY, seal_entry
 from salus.audit.event import Event
 from salus.audit.merkle import Frontier, leaf_hash
 from salus.audit.published import Published
-from salus.crypto.envelope import SealingKey
 from salus.crypto.keyring import TenantKeys
+from salus.crypto.wiping import wipe
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection, exclusive
@@ -45,14 +45,21 @@ Sealed = tuple[str, int, bytes]  # tenant, time in ms since the epoch, sealed en
 class _Tenant:
     """What the writer's thread knows of one tenant's log."""
 
-    __slots__ = ("batch_key", "frontier", "head_key", "mac", "signer")
+    __slots__ = ("batch_key", "frontier", "head_key", "keys", "mac", "signer")
 
     def __init__(self, keys: TenantKeys) -> None:
+        self.keys = keys
         self.head_key = keys.derived(store.HEAD_KEY)
         self.batch_key = keys.derived(store.BATCH_KEY)
-        self.signer = Signer(origin_of(keys.name), keys.derived(store.SIGN_KEY))
+        self.signer = _signer(keys)
         self.frontier: Frontier | None = None  # None: not read yet, or forgotten after a rollback
         self.mac = b""
+        keys.when_forgotten(self._let_go)
+
+    def _let_go(self) -> None:
+        """The tenant's keys are let go; `AuditLog._refresh` makes another of these when they are back."""
+        wipe(self.head_key, self.batch_key)
+        del self.signer
 
 
 class AuditLog:
@@ -70,7 +77,6 @@ class AuditLog:
         self._keys_of = keys_of
         self._clock = clock
         self._published = Published(checkpoints)
-        self._body_keys: dict[str, SealingKey] = {}
         self._tenants: dict[str, _Tenant] = {}
         self._checked: set[str] = set()  # tenants whose head was compared in this group
         self._unsigned: set[str] | None = None  # None: not looked yet what an earlier run left
@@ -87,10 +93,7 @@ class AuditLog:
         """
         tenant = event.actor.tenant
         keys = self._keys_of(tenant)
-        body_key = self._body_keys.get(tenant)
-        if body_key is None:
-            body_key = self._body_keys[tenant] = keys.sealer(BODY)
-        return seal_entry(event, keys, body_key)
+        return seal_entry(event, keys, keys.sealer(BODY))
 
     def add(self, unit: Unit, event: Event) -> None:
         """Put a sealed event into a unit, to be committed with whatever else the unit writes.
@@ -108,7 +111,7 @@ class AuditLog:
 
     def public_key(self, tenant: str) -> str:
         """The key that checks a tenant's checkpoints, as C2SP text; safe to hand to anyone."""
-        return Signer(origin_of(tenant), self._keys_of(tenant).derived(store.SIGN_KEY)).public
+        return _signer(self._keys_of(tenant)).public
 
     # ── writer's thread ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -195,9 +198,13 @@ class AuditLog:
 
     def _refresh(self, db: Connection, tenant: str) -> None:
         """Make the known frontier the one of the database, or refuse."""
+        keys = self._keys_of(tenant)
         known = self._tenants.get(tenant)
-        if known is None:
-            known = self._tenants[tenant] = _Tenant(self._keys_of(tenant))
+        if known is None or known.keys is not keys:
+            former, known = known, _Tenant(keys)
+            if former is not None:  # the keys were let go and are back; what is known of the log stays known
+                known.frontier, known.mac = former.frontier, former.mac
+            self._tenants[tenant] = known
         head = store.read_head(db, tenant)
         if head is None:
             if known.mac or store.has_batches(db, tenant):
@@ -276,6 +283,13 @@ class AuditLog:
                 return
             self._publishing_fails = False
             self._to_publish.remove(item)
+
+
+def _signer(keys: TenantKeys) -> Signer:
+    seed = keys.derived(store.SIGN_KEY)
+    signer = Signer(origin_of(keys.name), seed)
+    wipe(seed)
+    return signer
 
 
 def _refusal(tenant: str, why: str) -> Problem:

@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from salus.audit.merkle import Frontier
+from salus.crypto.wiping import Secret
 from salus.kernel.db import Connection, migrate
 
 ROOM = "audit"
@@ -95,7 +96,7 @@ def unpack(blob: bytes) -> list[bytes]:
     return entries
 
 
-def batch_mac(key: bytes, tenant: str, first: int, times: tuple[int, int], leaves: Sequence[bytes]) -> bytes:
+def batch_mac(key: Secret, tenant: str, first: int, times: tuple[int, int], leaves: Sequence[bytes]) -> bytes:
     """MAC over the place of a batch, its earliest and latest time (ms) and all its leaf hashes; 32 bytes."""
     digest = sha256(b"".join(leaves)).digest()
     place = f"{len(tenant)}:{tenant}:{first}:{len(leaves)}:{times[0]}:{times[1]}:".encode()
@@ -143,7 +144,7 @@ class Head(NamedTuple):
     mac: bytes
 
 
-def head_mac(key: bytes, tenant: str, size: int, frontier: bytes) -> bytes:
+def head_mac(key: Secret, tenant: str, size: int, frontier: bytes) -> bytes:
     """MAC over size and frontier of a tenant's tree; 32 bytes."""
     return hmac.digest(key, f"{len(tenant)}:{tenant}:{size}:".encode() + frontier, "sha256")
 
@@ -154,7 +155,7 @@ def read_head(db: Connection, tenant: str) -> Head | None:
     return Head(*row) if row else None
 
 
-def write_head(db: Connection, tenant: str, frontier: Frontier, key: bytes) -> bytes:
+def write_head(db: Connection, tenant: str, frontier: Frontier, key: Secret) -> bytes:
     """Store the head of a tree; returns its MAC."""
     blob = frontier.pack()
     mac = head_mac(key, tenant, frontier.size, blob)
@@ -162,7 +163,7 @@ def write_head(db: Connection, tenant: str, frontier: Frontier, key: bytes) -> b
     return mac
 
 
-def opened_head(head: Head, tenant: str, key: bytes) -> Frontier | None:
+def opened_head(head: Head, tenant: str, key: Secret) -> Frontier | None:
     """The tree of a stored head, or None when its MAC does not hold."""
     if not hmac.compare_digest(head.mac, head_mac(key, tenant, head.size, head.frontier)):
         return None

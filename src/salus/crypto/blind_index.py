@@ -28,6 +28,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes, hmac
 
 from salus.crypto import calendar_tree, magnitude_tree
+from salus.crypto.wiping import Secret
 
 _TOKEN_BYTES = 8
 _SHORTEST_PREFIX, _LONGEST_PREFIX = 2, 12
@@ -72,8 +73,8 @@ class _Family:
 class BlindIndex:
     """Tokens of one tenant under one index key. May be shared between threads."""
 
-    def __init__(self, key: bytes) -> None:
-        """Start with a key of 32 bytes that is used for nothing else."""
+    def __init__(self, key: Secret) -> None:
+        """Start with a key of 32 bytes that is used for nothing else; it is not kept."""
         self._mac = hmac.HMAC(key, hashes.SHA256())
         self._types: dict[str, dict[str, _Family]] = {}
         self._room = _CACHED

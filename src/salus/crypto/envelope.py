@@ -21,6 +21,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import constant_time, hashes, hmac
 
+from salus.crypto.wiping import Secret, wipe
 from salus.crypto.xaes import NONCE_SIZE, TAG_SIZE, Xaes256Gcm
 from salus.kernel.entropy import nonce_bytes
 from salus.kernel.errors import Kind, Problem
@@ -45,11 +46,11 @@ class SealingKey:
 
     __slots__ = ("_cipher", "_header")
 
-    def __init__(self, key: bytes | bytearray) -> None:
+    def __init__(self, key: Secret) -> None:
         """Prepare a key.
 
         Args:
-            key: 32 bytes, random or derived for this one purpose.
+            key: 32 bytes, random or derived for this one purpose; the caller may wipe them afterwards.
 
         Raises:
             ValueError: the key has another length.
@@ -59,7 +60,7 @@ class SealingKey:
         commitment.update(_COMMITMENT_LABEL)
         self._header = bytes((_VERSION, _XAES_256_GCM)) + commitment.finalize()
 
-    def seal(self, plaintext: bytes, context: Context) -> bytes:
+    def seal(self, plaintext: Secret, context: Context) -> bytes:
         """Seal a value for one place.
 
         Args:
@@ -72,6 +73,10 @@ class SealingKey:
         header = self._header
         nonce = nonce_bytes(NONCE_SIZE)
         return header + nonce + self._cipher.seal(nonce, plaintext, header + _encode(context))
+
+    def sealed(self, blob: bytes) -> bool:
+        """Whether an envelope names this key; says nothing about what is in it."""
+        return constant_time.bytes_eq(blob[:_HEADER_SIZE], self._header)
 
     def open(self, blob: bytes, context: Context) -> bytes:
         """Open an envelope.
@@ -90,6 +95,13 @@ class SealingKey:
             return self._cipher.open(blob[_HEADER_SIZE:_BODY_AT], blob[_BODY_AT:], header + _encode(context))
         except (InvalidTag, ValueError):  # ValueError: cut off inside the nonce
             raise _refusal("authentication failed: altered, truncated, or sealed for another place") from None
+
+    def open_key(self, blob: bytes, context: Context) -> bytearray:
+        """Open an envelope that holds a key, into a buffer of the caller's; raises as `open`."""
+        plain = self.open(blob, context)
+        key = bytearray(plain)
+        wipe(plain)
+        return key
 
 
 def _why(blob: bytes) -> str:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import cast
 
+from salus.crypto.wiping import Secret
 from salus.kernel.db import FileLock, exclusive, migrate, open_database
 from salus.kernel.errors import Problem
 
@@ -61,7 +62,7 @@ Row = tuple[Purpose, Subject, int, bytes]
 class KeyTable:
     """Rows of wrapped keys. May be used from several threads and several processes."""
 
-    def __init__(self, path: Path, page_key: bytes) -> None:
+    def __init__(self, path: Path, page_key: Secret) -> None:
         """Open or make the file.
 
         Raises:

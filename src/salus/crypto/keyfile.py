@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small private files that hold key material: written once, read with suspicion.
+"""Small private files that hold key material: written whole, read with suspicion.
 
-- A file appears complete or not at all, with mode 0600, and never replaces another.
+- A file appears complete or not at all, with mode 0600, and replaces another only where that is asked for.
 - A file is only read when it is a regular file of ours (or root's) that group and others cannot read, in a
   folder that they cannot write; otherwise someone else may know the key or have put the file there. Checks
   are made on the open descriptor, so that a swap between check and use changes nothing. A symbolic link is
@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from salus.kernel.errors import Kind, Problem
@@ -44,6 +45,21 @@ def write_new(path: Path, data: bytes) -> None:
         Problem: CONFLICT when something with this name exists, a dangling link included; UNAVAILABLE when
             the file cannot be written or others may write to its folder.
     """
+    _written(path, data, os.link)  # unlike rename, a link fails when the name is taken
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Write a private file in place of one that is there; a crash leaves the former or the new one, whole.
+
+    Raises:
+        Problem: UNAVAILABLE when it cannot be written, others may write to its folder, or what is there is not a
+            private file of ours.
+    """
+    read_private(path)
+    _written(path, data, os.replace)
+
+
+def _written(path: Path, data: bytes, place: Callable[[Path, Path], None]) -> None:
     _check_folder(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
@@ -54,9 +70,9 @@ def write_new(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(draft, path)  # unlike rename, this fails when the name is taken
+            place(draft, path)
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
         _sync_folder(path.parent)
     except FileExistsError:
         raise Problem(

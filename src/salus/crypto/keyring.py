@@ -5,27 +5,40 @@
     <folder>/keys.db    the wrapped keys (see `key_table`), page-encrypted under a sub-key of the page key
     <folder>/keys.lock  the lock between processes
 
-The provider is asked once for the page key and once per tenant; all other keys are opened in memory
-(`tenant_keys`). Losing this folder or the provider's key loses every record, so it has its own backups; they
-must be as short-lived as erasure is to be swift.
+The provider is asked for the page key and for the root key of each tenant; all other keys are opened in memory
+(`tenant_keys`). What it gave out is used under a lease (`leases`): it is asked again before the soft limit, and
+after the hard limit nothing is given out. In a server a `keeper` does the asking, and no call in here waits for the
+provider; a command asks when it needs to.
+
+Losing this folder or the provider's key loses every record, so it has its own backups; they must be as short-lived
+as erasure is to be swift.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
+from salus.crypto.derivation import KEY_SIZE, derive
+from salus.crypto.keeper import Keeper
 from salus.crypto.key_table import KeyTable
 from salus.crypto.keyfile import private_folder, read_private, write_new
-from salus.crypto.kms.provider import KeyProvider
-from salus.crypto.tenant_keys import TenantKeys, derive
+from salus.crypto.kms.provider import PUBLIC_WORDS, KeyProvider, away
+from salus.crypto.leases import Lease, Limits
+from salus.crypto.tenant_keys import TenantKeys
+from salus.crypto.wiping import random_key, wipe
+from salus.kernel.clock import Elapsed, elapsed_seconds
 from salus.kernel.errors import Kind, Problem
 
 __all__ = ["Keyring", "TenantKeys", "create_keyring", "open_keyring"]
 
-_KEY_SIZE = 32
+_log = logging.getLogger(__name__)
+
 _EPOCH = 1
 _PAGE_CONTEXT = {"purpose": "page-key"}
 _TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -34,21 +47,42 @@ _TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 class Keyring:
     """The keys of an installation. May be shared between threads; each process opens its own."""
 
-    def __init__(self, folder: Path, provider: KeyProvider, page_root: bytes) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        provider: KeyProvider,
+        wrapped_page_key: bytes,
+        limits: Limits = Limits(),  # noqa: B008  immutable
+        elapsed: Elapsed = elapsed_seconds,
+    ) -> None:
         """Use `create_keyring` or `open_keyring`."""
         self._provider = provider
-        self._page_root = page_root
-        self._table = KeyTable(folder / "keys.db", self.page_key("keys"))
-        self._tenants: dict[str, TenantKeys] = {}
+        self._wrapped_page_key = wrapped_page_key
+        self._limits = limits
+        self._elapsed = elapsed
+        self._leases: dict[str, Lease[TenantKeys]] = {}
+        self._let_go: set[str] = set()  # names whose keys were let go and are to be fetched again
         self._lock = threading.Lock()
+        self._keeper: Keeper | None = None
+        self._closed = False
+        now = elapsed()
+        self._page = Lease(_sized(provider.unwrap(wrapped_page_key, _PAGE_CONTEXT)), now, limits)
+        page_key = self.page_key("keys")
+        self._table = KeyTable(folder / "keys.db", page_key)
+        wipe(page_key)
 
-    def page_key(self, database: str) -> bytes:
-        """The 32-byte page key of one database file.
+    def page_key(self, database: str) -> bytearray:
+        """The 32-byte page key of one database file, in a buffer of the caller's.
 
         Args:
             database: name of the database, e.g. `records`; each has a key of its own.
+
+        Raises:
+            Problem: UNAVAILABLE when it is not held any more and the provider is away.
         """
-        return derive(self._page_root, f"page/{database}")
+        if self._elapsed() >= self._page.ends_at:
+            self._renew_page()
+        return derive(self._page.value, f"page/{database}")
 
     def create_tenant(self, name: str) -> TenantKeys:
         """Make the root key of a new tenant; durable on return.
@@ -65,8 +99,11 @@ class Keyring:
                 Kind.INCORRECT,
                 "A tenant name has 1 to 63 lower-case letters, digits and hyphens, the first no hyphen.",
             )
-        root_key = os.urandom(_KEY_SIZE)
-        wrapped = self._provider.wrap(root_key, _tenant_context(name, _EPOCH))
+        root_key = random_key()
+        try:
+            wrapped = self._provider.wrap(root_key, _tenant_context(name, _EPOCH))
+        finally:
+            wipe(root_key)
         if not self._table.add_root(name, _EPOCH, wrapped):
             raise Problem(Kind.CONFLICT, "This tenant exists already.")
         return self.tenant(name)
@@ -76,31 +113,160 @@ class Keyring:
         return self._table.tenants()
 
     def tenant(self, name: str) -> TenantKeys:
-        """The keys of a tenant; the provider is asked at the first call only.
+        """The keys of a tenant.
 
         Raises:
-            Problem: NOT_FOUND when there is no such tenant, UNAVAILABLE when the provider is away or refuses.
+            Problem: NOT_FOUND when there is no such tenant; UNAVAILABLE when the keys are not held (any more) and the
+                provider is away or refuses.
         """
-        keys = self._tenants.get(name)
-        if keys is not None:
-            return keys
-        with self._lock:  # many requests at start-up make one call to the provider
-            keys = self._tenants.get(name)
-            if keys is None:
-                keys = self._tenants[name] = self._unwrapped(name)
-            return keys
+        lease = self._leases.get(name)
+        if lease is not None:
+            now = self._elapsed()
+            if now < lease.ends_at and now < self._page.ends_at and (now < lease.renew_at or self._keeper is not None):
+                return lease.value
+        return self._late(name)
+
+    def warming(self, name: str) -> Future[None] | None:
+        """Have the keeper fetch keys that are not held.
+
+        Returns:
+            None when there is nothing to wait for; else a future that is done when `tenant` can give the keys.
+        """
+        if self._keeper is None:
+            return None
+        lease = self._leases.get(name)
+        now = self._elapsed()
+        if lease is not None and now < lease.ends_at and now < self._page.ends_at:
+            return None
+        return None if self._table.root(name) is None else self._keeper.want(name)
+
+    def keep(self, in_loop: Callable[[Callable[[], None]], object]) -> None:
+        """From now on a thread keeps the keys; nothing in here waits for the provider any more.
+
+        Args:
+            in_loop: runs a function on the thread that uses the keys.
+        """
+        self._keeper = Keeper(self, self._elapsed, in_loop)
+        self._keeper.start()
 
     def close(self) -> None:
-        """Close the key table and forget the tenants' keys."""
-        self._tenants.clear()
+        """Wipe the keys, close the key table, let go of the provider."""
+        self._closed = True
+        if self._keeper is not None:
+            self._keeper.stop()
+        for lease in self._leases.values():
+            lease.value.forget()
+        self._leases.clear()
+        wipe(self._page.value)
+        self._page.ends_at = 0.0
         self._table.close()
+        self._provider.close()
 
-    def _unwrapped(self, name: str) -> TenantKeys:
+    # ── for the keeper ──────────────────────────────────────────────────────────────────────────────────────
+
+    def due(self, now: float) -> list[str]:
+        """Names whose keys are to be renewed or fetched again; the empty one is the page key."""
+        names = [""] if now >= self._page.renew_at else []
+        names += [name for name, lease in list(self._leases.items()) if now >= lease.renew_at]
+        return [*names, *sorted(self._let_go)]
+
+    def next_due(self) -> float:
+        """Elapsed seconds when the next lease is to be renewed or ends."""
+        times = [self._page.renew_at, self._page.ends_at]
+        for lease in list(self._leases.values()):
+            times += [lease.renew_at, lease.ends_at]
+        now = self._elapsed()
+        return min([at for at in times if at > now], default=now + 60)
+
+    def renew(self, name: str) -> None:
+        """Ask the provider for a key again.
+
+        Raises:
+            Problem: UNAVAILABLE, or NOT_FOUND when the tenant has gone.
+        """
+        if not name or self._elapsed() >= self._page.ends_at:  # without the page key no tenant's key is given out
+            self._renew_page()
+        if name:
+            self._fetch(name)
+
+    def expired(self, now: float) -> bool:
+        """Whether a lease has ended."""
+        held = list(self._leases.values())
+        return bool(held) and now >= min([self._page.ends_at, *(lease.ends_at for lease in held)])
+
+    def let_go(self) -> None:
+        """Wipe keys whose lease has ended; all of them when it is the page key's."""
+        now = self._elapsed()
+        page_ended = now >= self._page.ends_at
+        if page_ended:
+            wipe(self._page.value)
+        for name, lease in list(self._leases.items()):
+            if page_ended or now >= lease.ends_at:
+                del self._leases[name]
+                lease.value.forget()
+                self._let_go.add(name)
+
+    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _late(self, name: str) -> TenantKeys:
+        """Give keys that are not held, or are to be renewed."""
+        if self._keeper is not None:
+            return self._kept(name, self._keeper)
+        with self._lock:  # many threads make one call to the provider
+            lease = self._leases.get(name)
+            now = self._elapsed()
+            if lease is not None and now < min(lease.renew_at, self._page.ends_at):
+                return lease.value
+            try:
+                if now >= self._page.renew_at:
+                    self._renew_page()
+                self._fetch(name)
+            except Problem as problem:
+                lease = self._leases.get(name)
+                if problem.kind is not Kind.UNAVAILABLE or lease is None:
+                    raise
+                if now >= min(lease.ends_at, self._page.ends_at):
+                    self.let_go()
+                    raise
+                _log.warning("the key provider is away or refuses: %s", problem.detail)
+                lease.renew_at = min(now + (problem.retry_after or 1), lease.ends_at)
+            return self._leases[name].value
+
+    def _kept(self, name: str, keeper: Keeper) -> TenantKeys:
+        self.let_go()
+        lease = self._leases.get(name)
+        if lease is not None:
+            return lease.value
+        if self._table.root(name) is None:
+            raise _no_tenant()
+        keeper.want(name)
+        raise Problem(Kind.UNAVAILABLE, PUBLIC_WORDS, "the keys are not held and were asked for", retry_after=2)
+
+    def _fetch(self, name: str) -> None:
         row = self._table.root(name)
         if row is None:
-            raise Problem(Kind.NOT_FOUND, "There is no such tenant.")
+            self._let_go.discard(name)
+            raise _no_tenant()
         epoch, wrapped = row
-        return TenantKeys(name, self._provider.unwrap(wrapped, _tenant_context(name, epoch)), self._table)
+        now = self._elapsed()
+        root_key = _sized(self._provider.unwrap(wrapped, _tenant_context(name, epoch)))
+        if self._closed:
+            wipe(root_key)
+            raise Problem(Kind.UNAVAILABLE, PUBLIC_WORDS, "the keyring is closed")
+        lease = self._leases.get(name)
+        if lease is not None and lease.value.started_from(root_key):
+            lease.renew(now, self._limits)
+        else:
+            self._leases[name] = Lease(TenantKeys(name, root_key, self._table), now, self._limits)
+        self._let_go.discard(name)
+        wipe(root_key)
+
+    def _renew_page(self) -> None:
+        now = self._elapsed()
+        value = _sized(self._provider.unwrap(self._wrapped_page_key, _PAGE_CONTEXT))
+        self._page.value[:] = value
+        wipe(value)
+        self._page.renew(now, self._limits)
 
 
 def create_keyring(folder: Path, provider: KeyProvider) -> Keyring:
@@ -117,24 +283,47 @@ def create_keyring(folder: Path, provider: KeyProvider) -> Keyring:
     private_folder(folder)
     if os.path.lexists(folder / "keys.db"):
         raise Problem(Kind.CONFLICT, "A keyring is already there.", "keys.db exists and is never overwritten")
-    page_root = os.urandom(_KEY_SIZE)
-    write_new(folder / "page.key", provider.wrap(page_root, _PAGE_CONTEXT))
-    return Keyring(folder, provider, page_root)
+    page_root = random_key()
+    try:
+        wrapped = provider.wrap(page_root, _PAGE_CONTEXT)
+    finally:
+        wipe(page_root)
+    write_new(folder / "page.key", wrapped)
+    return Keyring(folder, provider, wrapped)
 
 
-def open_keyring(folder: Path, provider: KeyProvider) -> Keyring:
+def open_keyring(
+    folder: Path,
+    provider: KeyProvider,
+    limits: Limits = Limits(),  # noqa: B008  immutable
+    elapsed: Elapsed = elapsed_seconds,
+) -> Keyring:
     """Open the keyring of an installation.
+
+    Args:
+        limits: how long keys are used without asking the provider again.
+        elapsed: clock of the leases.
 
     Raises:
         Problem: UNAVAILABLE when a file is missing or unsafe, the provider is away, or it is not the one
             that wrapped this keyring.
     """
-    page_root = provider.unwrap(read_private(folder / "page.key"), _PAGE_CONTEXT)
+    wrapped = read_private(folder / "page.key")
     if not (folder / "keys.db").is_file():
         # A new, empty table would look like a healthy installation in which every patient was erased.
         raise Problem(Kind.UNAVAILABLE, "The keys are not available.", "keys.db is missing: restore it from its backup")
-    return Keyring(folder, provider, page_root)
+    return Keyring(folder, provider, wrapped, limits, elapsed)
 
 
 def _tenant_context(tenant: str, epoch: int) -> dict[str, str]:
     return {"tenant": tenant, "purpose": "tenant-root", "epoch": str(epoch)}
+
+
+def _sized(key: bytearray) -> bytearray:
+    if len(key) != KEY_SIZE:
+        raise away("the provider gave back something that is no key")
+    return key
+
+
+def _no_tenant() -> Problem:
+    return Problem(Kind.NOT_FOUND, "There is no such tenant.")

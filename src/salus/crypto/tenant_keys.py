@@ -10,37 +10,29 @@
 Patient keys are random, never derived: only so does destroying one destroy the patient's records. A patient
 has two, made together: one for the records, one for what the audit log says about them, which may have to
 live longer. Opened keys are kept in bounded caches; nothing here is ever written in clear.
+
+`forget` ends all of it: the root key is wiped, opened keys go, and whoever still asks is refused.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from hmac import compare_digest
 
 from cryptography.hazmat.primitives import hashes, hmac
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from salus.crypto.blind_index import BlindIndex
+from salus.crypto.derivation import derive
 from salus.crypto.envelope import Context, SealingKey
 from salus.crypto.key_table import KeyTable, Purpose, Row, Subject
+from salus.crypto.wiping import Secret, random_key, wipe
 from salus.kernel.errors import Kind, Problem
 
-_KEY_SIZE = 32
 _SURROGATE_SIZE = 16
 _EPOCH = 1
 _OPENED = 10_000
 """How many opened keys of each purpose stay in memory; one takes about 1.3 KB."""
-
-
-def derive(key: bytes, label: str) -> bytes:
-    """A 32-byte sub-key for one purpose: HKDF-SHA256 (RFC 5869), the label as `info`.
-
-    Args:
-        key: 32 random bytes; they need no salt (RFC 5869 section 3.1).
-        label: what the sub-key is for; two labels give unrelated keys.
-    """
-    return HKDF(hashes.SHA256(), _KEY_SIZE, salt=None, info=b"salus/v1/" + label.encode()).derive(key)
 
 
 class TenantKeys:
@@ -50,17 +42,46 @@ class TenantKeys:
         name: the tenant.
     """
 
-    def __init__(self, name: str, root_key: bytes, table: KeyTable) -> None:
-        """Start from an unwrapped root key of 32 bytes; `Keyring.tenant` does this."""
+    def __init__(self, name: str, root_key: Secret, table: KeyTable) -> None:
+        """Start from an unwrapped root key of 32 bytes; `Keyring.tenant` does this. A copy is made."""
         self.name = name
-        self._root = root_key
+        self._root = bytearray(root_key)
         self._table = table
-        self._wrapping = {p: SealingKey(derive(root_key, f"wrap/{p}/epoch-{_EPOCH}")) for p in Purpose}
-        self._surrogate = hmac.HMAC(derive(root_key, "surrogate"), hashes.SHA256())
-        self._index = BlindIndex(derive(root_key, f"index/epoch-{_EPOCH}"))
-        self._sealers: dict[str, SealingKey] = {}
-        self._opened: dict[Purpose, dict[Subject, SealingKey]] = {p: {} for p in Purpose}
         self._lock = threading.Lock()
+        self._forgotten = False
+        self._wrapping = {p: self._sealing(f"wrap/{p}/epoch-{_EPOCH}") for p in Purpose}
+        naming = derive(root_key, "surrogate")
+        self._surrogate = hmac.HMAC(naming, hashes.SHA256())
+        indexing = derive(root_key, f"index/epoch-{_EPOCH}")
+        self._index = BlindIndex(indexing)
+        wipe(naming, indexing)
+        self._sealers: dict[str, SealingKey] = {}
+        self._macs: dict[str, hmac.HMAC] = {}
+        self._afterwards: list[Callable[[], None]] = []
+        self._opened: dict[Purpose, dict[Subject, SealingKey]] = {p: {} for p in Purpose}
+
+    def forget(self) -> None:
+        """Wipe the root key and let go of everything below it; every later call is refused."""
+        with self._lock:
+            self._forgotten = True
+            wipe(self._root)
+            self._wrapping.clear()
+            self._sealers.clear()
+            self._macs.clear()
+            for opened in self._opened.values():
+                opened.clear()
+            del self._surrogate, self._index
+        for let_go in self._afterwards:
+            let_go()
+        self._afterwards.clear()
+
+    def when_forgotten(self, let_go: Callable[[], None]) -> None:
+        """Have a function called when these keys are let go, to let go of what was made from them."""
+        self._afterwards.append(let_go)
+
+    def started_from(self, root_key: Secret) -> bool:
+        """Whether this is the root key of these keys."""
+        return compare_digest(self._root, root_key)
 
     def record_key(self, owner: bytes | None, type: str, *, create: bool = False) -> SealingKey:  # noqa: A002
         """The key that seals a record.
@@ -132,15 +153,27 @@ class TenantKeys:
             purposes = (Purpose.PATIENT, Purpose.AUDIT)
             self._table.add(self.name, [self._new(purpose, owner) for owner in missing for purpose in purposes])
 
-    def derived(self, purpose: str) -> bytes:
-        """A 32-byte key for another room's purpose: the same at every call, never one used in here."""
-        return derive(self._root, f"derive/{purpose}")
+    def derived(self, purpose: str) -> bytearray:
+        """A 32-byte key for another room's purpose: the same at every call, never one used in here.
+
+        The buffer is the caller's, to be wiped when it is not needed any more.
+        """
+        return self._derived(f"derive/{purpose}")
+
+    def mac(self, purpose: str) -> hmac.HMAC:
+        """HMAC-SHA256 under the key of `derived`; kept, so ask as often as needed, and use a `copy()`."""
+        mac = self._macs.get(purpose)
+        if mac is None:
+            key = self.derived(purpose)
+            mac = self._macs[purpose] = hmac.HMAC(key, hashes.SHA256())
+            wipe(key)
+        return mac
 
     def sealer(self, purpose: str) -> SealingKey:
         """A sealing key for another room's purpose; kept, so ask as often as needed."""
         key = self._sealers.get(purpose)
         if key is None:
-            key = self._sealers[purpose] = SealingKey(derive(self._root, f"seal/{purpose}"))
+            key = self._sealers[purpose] = self._sealing(f"seal/{purpose}")
         return key
 
     def surrogate(self, kind: str, value: str) -> bytes:
@@ -150,13 +183,19 @@ class TenantKeys:
             kind: what sort of value; a constant without `|`.
             value: e.g. a patient id or a category code.
         """
-        mac = self._surrogate.copy()
+        try:
+            mac = self._surrogate.copy()
+        except AttributeError:
+            raise _let_go() from None
         mac.update(f"{kind}|{value}".encode())
         return mac.finalize()[:_SURROGATE_SIZE]
 
     def index(self) -> BlindIndex:
         """The blind index of the tenant."""
-        return self._index
+        try:
+            return self._index
+        except AttributeError:
+            raise _let_go() from None
 
     # ── opened keys ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -177,9 +216,13 @@ class TenantKeys:
         return key
 
     def _open(self, purpose: Purpose, subject: Subject, epoch: int, wrapped: bytes) -> SealingKey:
-        key = SealingKey(self._wrapping[purpose].open(wrapped, self._context(purpose, subject, epoch)))
+        raw = self._wrapper(purpose).open_key(wrapped, self._context(purpose, subject, epoch))
+        key = SealingKey(raw)
+        wipe(raw)
         opened = self._opened[purpose]
         with self._lock:
+            if self._forgotten:
+                raise _let_go()
             opened[subject] = key
             if len(opened) > _OPENED:
                 del opened[next(iter(opened))]  # the one that was not used for the longest time
@@ -187,7 +230,32 @@ class TenantKeys:
 
     def _new(self, purpose: Purpose, subject: Subject) -> Row:
         context = self._context(purpose, subject, _EPOCH)
-        return purpose, subject, _EPOCH, self._wrapping[purpose].seal(os.urandom(_KEY_SIZE), context)
+        raw = random_key()
+        wrapped = self._wrapper(purpose).seal(raw, context)
+        wipe(raw)
+        return purpose, subject, _EPOCH, wrapped
+
+    def _wrapper(self, purpose: Purpose) -> SealingKey:
+        try:
+            return self._wrapping[purpose]
+        except KeyError:
+            raise _let_go() from None
+
+    def _sealing(self, label: str) -> SealingKey:
+        raw = self._derived(label)
+        key = SealingKey(raw)
+        wipe(raw)
+        return key
+
+    def _derived(self, label: str) -> bytearray:
+        with self._lock:  # never from a root key that is being wiped
+            if self._forgotten:
+                raise _let_go()
+            return derive(self._root, label)
 
     def _context(self, purpose: Purpose, subject: Subject, epoch: int) -> Context:
         return ("salus/wrapped-key", self.name, purpose.value, subject, epoch)
+
+
+def _let_go() -> Problem:
+    return Problem(Kind.UNAVAILABLE, "The keys are not available.", "the tenant's keys were let go", retry_after=5)

@@ -14,6 +14,8 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from salus.crypto.wiping import Secret, wipe
+
 KEY_SIZE = 32
 NONCE_SIZE = 24
 TAG_SIZE = 16
@@ -34,7 +36,7 @@ class Xaes256Gcm:
 
     __slots__ = ("_mask", "_permute")
 
-    def __init__(self, key: bytes | bytearray) -> None:
+    def __init__(self, key: Secret) -> None:
         """Expand the key.
 
         Args:
@@ -47,13 +49,15 @@ class Xaes256Gcm:
             raise ValueError("an XAES-256-GCM key has 32 bytes")
         # ECB is the bare block cipher here, as the specification asks (step 5); it never sees a message.
         # Whole blocks go in and come out, so that one encryptor serves for the life of the key.
-        self._permute = Cipher(algorithms.AES(key), _BARE).encryptor().update
+        own = bytearray(key)  # what the cipher object keeps a reference to; OpenSSL has its own copy
+        self._permute = Cipher(algorithms.AES(own), _BARE).encryptor().update
+        wipe(own)
         subkey = int.from_bytes(self._permute(bytes(16))) << 1
         if subkey >> 128:
             subkey = (subkey & ((1 << 128) - 1)) ^ _FIELD_POLYNOMIAL
         self._mask = (subkey * _BOTH_BLOCKS) ^ _COUNTERS
 
-    def seal(self, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
+    def seal(self, nonce: bytes, plaintext: Secret, associated: bytes) -> bytes:
         """Encrypt and authenticate.
 
         Args:

@@ -7,6 +7,7 @@ security headers. Nothing here knows what a record is.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -103,6 +104,8 @@ class Application:
             return response
         if route.permission == PUBLIC:
             self._unknown.take(request.address)
+            if request.method != "GET":  # signing in; whether the server is alive needs no keys
+                await self._warm(tenant)
             actor = Actor(tenant, "anonymous", "user", (), "")
         else:
             actor = await self._authenticate(request, request_id, tenant)
@@ -112,6 +115,7 @@ class Application:
     async def _authenticate(self, request: Request, request_id: str, tenant: str) -> Actor:
         scheme, _, token = request.header(b"authorization").partition(" ")
         try:
+            await self._warm(tenant)
             if scheme.lower() != "bearer" or not token:
                 raise Problem(Kind.UNAUTHENTICATED, "Send an access token: Authorization: Bearer …", "no token")
             actor = self._credentials.lookup(tenant, token)
@@ -124,6 +128,13 @@ class Application:
             raise problem from None
         self._known.take(actor.session)
         return actor
+
+    async def _warm(self, tenant: str) -> None:
+        """Wait for the keys of a tenant if they are not at hand, off the loop; raises Problem(UNAVAILABLE)."""
+        warming = self._services.store.warming(tenant)
+        if warming is not None:
+            # Shielded: others wait for the same answer, and one who goes away must not take it from them.
+            await asyncio.shield(asyncio.wrap_future(warming))
 
     async def _note_stranger(self, request: Request, request_id: str, tenant: str, reason: str) -> None:
         if not self._services.store.has_tenant(tenant):

@@ -30,6 +30,7 @@ from typing import TypeVar
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type, hash_secret, verify_secret
 
+from salus.crypto.wiping import Secret
 from salus.kernel.errors import Issue, Kind, Problem
 
 T = TypeVar("T")
@@ -82,7 +83,7 @@ class PasswordHasher:
         head = f"$argon2id$v=19$m={self._cost.memory_kib},t={self._cost.passes},p={self._cost.lanes}"
         self._nobody = "$".join((head, *filler))
 
-    async def hash(self, pepper: bytes, password: str) -> str:
+    async def hash(self, pepper: Secret, password: str) -> str:
         """Hash a password with a fresh salt.
 
         Args:
@@ -97,7 +98,7 @@ class PasswordHasher:
         """
         return await self._run(self._hash, _peppered(pepper, password))
 
-    async def verify(self, pepper: bytes, encoded: str | None, password: str) -> bool:
+    async def verify(self, pepper: Secret, encoded: str | None, password: str) -> bool:
         """Whether the password belongs to the hash.
 
         Args:
@@ -195,7 +196,7 @@ def _normal(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-def _peppered(pepper: bytes, password: str) -> bytes:
+def _peppered(pepper: Secret, password: str) -> bytes:
     return hmac.digest(pepper, _normal(password[: MAX_LENGTH + 1]).encode("utf-8", "surrogatepass"), "sha256")
 
 

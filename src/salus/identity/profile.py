@@ -52,7 +52,7 @@ def handle_of(keys: TenantKeys, name: str) -> bytes:
     return keys.surrogate("user", name)
 
 
-def pepper_of(keys: TenantKeys) -> bytes:
+def pepper_of(keys: TenantKeys) -> bytearray:
     """The key that goes into every password hash of the tenant."""
     return keys.derived("identity-pepper")
 

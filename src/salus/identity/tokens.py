@@ -18,7 +18,6 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 import msgspec
-from cryptography.hazmat.primitives import hashes, hmac
 
 from salus.identity.profile import handle_of, open_profile
 from salus.identity.store import Guard, Statement, Values, add
@@ -99,7 +98,6 @@ class Tokens:
         self._purposes = purposes
         self._longest = {"user": user_hours * _HOUR_MS, "service": service_days * 24 * _HOUR_MS}
         self._known: dict[bytes, tuple[Actor, int]] = {}
-        self._hashers: dict[str, hmac.HMAC] = {}
         self._generation = 0
         self._polled = 0
         self._stale = True
@@ -263,11 +261,7 @@ class Tokens:
         return msgspec.msgpack.decode(plain, type=_Sealed)
 
     def _hash(self, tenant: str, token: str) -> bytes:
-        keyed = self._hashers.get(tenant)
-        if keyed is None:
-            key = self._keys_of(tenant).derived("identity-token")
-            keyed = self._hashers[tenant] = hmac.HMAC(key, hashes.SHA256())
-        mac = keyed.copy()
+        mac = self._keys_of(tenant).mac("identity-token").copy()  # without the tenant's keys nobody gets in
         mac.update(token.encode())
         return mac.finalize()
 

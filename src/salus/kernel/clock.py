@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache
@@ -24,6 +25,15 @@ class SystemClock:
     def now_ms(self) -> int:
         """Milliseconds since 1970-01-01T00:00:00Z."""
         return time.time_ns() // 1_000_000
+
+
+Elapsed = Callable[[], float]
+"""Seconds since some moment; only goes forward, whatever is done to the clock on the wall."""
+
+
+def elapsed_seconds() -> float:
+    """Seconds since the machine was started, time asleep included: a lease also ends while a lid is closed."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def instant(ms: int) -> str:

@@ -32,7 +32,7 @@ _PRAGMAS = (
 )
 
 
-def open_database(path: Path, page_key: bytes | None) -> Connection:
+def open_database(path: Path, page_key: bytes | bytearray | None) -> Connection:
     """Open (or make) a database file.
 
     Args:

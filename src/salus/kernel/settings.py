@@ -30,11 +30,26 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which provider holds the root key."""
+    """Which provider holds the key above all others, and how it is reached. Secrets lie in files, never in here."""
 
     provider: str = "local"
     root_key_file: str = "keys/root.key"
     passphrase_file: str = ""
+    soft_seconds: int = 300
+    hard_seconds: int = 3600
+    timeout_seconds: float = 2.0
+    address: str = ""
+    key: str = ""
+    signing_key: str = ""
+    credential_file: str = ""
+    ca_file: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
+    mount: str = "transit"
+    namespace: str = ""
+    region: str = ""
+    module: str = ""
+    token_label: str = ""
 
 
 class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

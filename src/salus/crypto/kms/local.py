@@ -1,52 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A key provider for one machine: the root key is a small file, optionally sealed under a passphrase.
+"""A key provider for one machine: the root key is a small file (`root_file`).
 
-The file is JSON, so that an operator can see what it is and how it is protected:
+The file is sealed under a passphrase, or under a key that is split among officers, or not at all: then whoever can
+read it can open the database, so keep it away from the database and its backups.
 
-    {"salus-root-key": 1, "protection": "none", "key": "<base64, 32 bytes>"}
-    {"salus-root-key": 1, "protection": "argon2id", "time": 3, "memory-kib": 65536, "lanes": 4,
-     "salt": "<base64, 16 bytes>", "key": "<base64, an envelope>"}
-
-Without a passphrase whoever can read the file can open the database, so keep it away from the database and
-its backups. The passphrase is stretched with Argon2id, by default with the second recommended parameters of
-RFC 9106 section 4. The file is never overwritten; `keyfile` says when it is refused.
+Wrapped keys are envelopes. Each names its root key by the envelope's key commitment, so that several versions of the
+root key can stand side by side while a rotation is under way.
 """
 
 from __future__ import annotations
 
-import binascii
-import os
-from base64 import b64decode, b64encode
+import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import msgspec
-from argon2.low_level import Type, hash_secret_raw
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from salus.crypto.derivation import derive
 from salus.crypto.envelope import Context, SealingKey
-from salus.crypto.keyfile import private_folder, read_private, write_new
-from salus.kernel.errors import Kind, Problem
-
-_FORMAT = 1
-_KEY_SIZE = 32
-_SALT_SIZE = 16
-_TIME, _MEMORY_KIB, _LANES = 3, 65_536, 4
-# What a file may ask of us: a file put in place by an attacker must not eat the machine's memory.
-_MAX_TIME, _MAX_MEMORY_KIB, _MAX_LANES = 64, 4_194_304, 64
+from salus.crypto.keyfile import private_folder
+from salus.crypto.kms import root_file
+from salus.crypto.kms.provider import Capabilities, away, cannot
+from salus.crypto.wiping import Secret, random_key, wipe
+from salus.kernel.errors import Problem
 
 
 class LocalKeyProvider:
     """Wraps keys under a root key that was read from a file. Safe to share between threads."""
 
     name = "local"
+    capabilities = Capabilities(rewraps_inside=True, signature="Ed25519")
 
-    def __init__(self, root_key: bytes) -> None:
-        """Hold a root key of 32 bytes; use `create` or `open` instead, except in tests."""
-        self._root = SealingKey(root_key)
+    def __init__(self, root_key: Secret, file: root_file.RootFile | None = None) -> None:
+        """Hold a root key of 32 bytes without a file, for tests; the product uses `create` or `open`."""
+        self._file = file
+        self._lock = threading.Lock()
+        versions = file.versions if file else {1: bytearray(root_key)}
+        self._roots = {number: SealingKey(key) for number, key in versions.items()}
+        self._signer = _signer(versions)
+        if file is None:
+            wipe(versions[1])
 
     @classmethod
-    def create(cls, path: Path, passphrase: bytes | None) -> LocalKeyProvider:
+    def create(cls, path: Path, passphrase: Secret | None) -> LocalKeyProvider:
         """Draw a new root key and write it.
 
         Args:
@@ -58,117 +55,138 @@ class LocalKeyProvider:
                 the file cannot be written safely.
         """
         private_folder(path.parent)
-        root_key = os.urandom(_KEY_SIZE)
-        fields: dict[str, Any] = {"salus-root-key": _FORMAT, "protection": "none"}
-        if passphrase is None:
-            fields["key"] = b64encode(root_key).decode()
-        else:
-            if not passphrase:
-                raise Problem(Kind.INCORRECT, "The passphrase is empty.")
-            salt = os.urandom(_SALT_SIZE)
-            fields["protection"] = "argon2id"
-            fields |= {
-                "time": _TIME,
-                "memory-kib": _MEMORY_KIB,
-                "lanes": _LANES,
-                "salt": b64encode(salt).decode(),
-            }
-            fields["key"] = b64encode(_stretched(passphrase, fields).seal(root_key, _file_context(fields))).decode()
-        write_new(path, msgspec.json.format(msgspec.json.encode(fields)) + b"\n")
-        return cls(root_key)
+        file = root_file.new(path, passphrase)
+        file.write(replace=False)
+        return cls(b"", file)
 
     @classmethod
-    def open(cls, path: Path, passphrase: bytes | None) -> LocalKeyProvider:
+    def create_for_officers(cls, path: Path, needed: int, count: int) -> tuple[LocalKeyProvider, list[str]]:
+        """Draw a new root key that `needed` of `count` officers open together; also gives their shares as text.
+
+        Raises:
+            Problem: as `create`; INCORRECT unless 2 <= needed <= count.
+        """
+        private_folder(path.parent)
+        file, shares = root_file.new_for_officers(path, needed, count)
+        file.write(replace=False)
+        return cls(b"", file), shares
+
+    @classmethod
+    def open(cls, path: Path, secret: Secret | None) -> LocalKeyProvider:
         """Read the root key.
 
         Args:
-            path: the file that `create` made.
-            passphrase: what it was made with; None for a file without.
+            path: the file.
+            secret: its passphrase, or the key from the officers' shares; None for a file without either.
 
         Raises:
-            Problem: UNAVAILABLE when the file is missing, damaged, unsafe (see `keyfile`) or the
-                passphrase is wrong.
+            Problem: UNAVAILABLE when the file is missing, damaged, unsafe (see `keyfile`) or the secret is wrong.
         """
-        raw = read_private(path)
-        try:
-            fields = msgspec.json.decode(raw, type=dict[str, int | str])
-            return cls(_root_key(fields, passphrase))
-        except Problem as problem:
-            raise _unusable(f"{path.name}: {problem.detail or problem.public}") from None
-        except (msgspec.MsgspecError, UnicodeDecodeError, binascii.Error, KeyError, TypeError, ValueError):
-            raise _unusable(f"{path.name}: damaged, or not a key file") from None
+        return cls(b"", root_file.open_file(path, secret))
 
-    def wrap(self, key: bytes, context: Mapping[str, str]) -> bytes:
+    def wrap(self, key: Secret, context: Mapping[str, str]) -> bytes:
         """Protect a key, see `KeyProvider.wrap`."""
-        return self._root.seal(key, _wrap_context(context))
+        return self._roots[max(self._roots)].seal(key, _wrap_context(context))
 
-    def unwrap(self, blob: bytes, context: Mapping[str, str]) -> bytes:
-        """Give back a wrapped key, see `KeyProvider.unwrap`.
-
-        Raises:
-            Problem: UNAVAILABLE when the blob was altered, or wrapped by another root key or for
-                another context.
-        """
+    def unwrap(self, blob: bytes, context: Mapping[str, str]) -> bytearray:
+        """Give back a wrapped key, see `KeyProvider.unwrap`."""
+        roots = self._roots
+        if not roots:
+            raise away("the provider is closed")
+        root = next((root for root in roots.values() if root.sealed(blob)), roots[max(roots)])
         try:
-            return self._root.open(blob, _wrap_context(context))
+            return root.open_key(blob, _wrap_context(context))
         except Problem as problem:
-            raise _unusable(f"unwrap refused: {problem.detail}") from None
+            raise away(f"unwrap refused: {problem.detail}") from None
+
+    def rewrap(self, blob: bytes, context: Mapping[str, str]) -> bytes:
+        """Wrap the same key under the newest version, see `KeyProvider.rewrap`."""
+        key = self.unwrap(blob, context)
+        try:
+            return self.wrap(key, context)
+        finally:
+            wipe(key)
+
+    def rotate(self) -> str:
+        """Draw a new version of the root key and write it to the file, see `KeyProvider.rotate`.
+
+        The former versions stay in the file until they are destroyed.
+        """
+        with self._lock:
+            file = self._own_file()
+            number = max(file.versions) + 1
+            file.versions[number] = random_key()
+            self._rewritten(file, undo=number)
+            self._roots[number] = SealingKey(file.versions[number])
+            self._signer = _signer(file.versions)
+        return str(number)
+
+    def destroy_version(self, version: str) -> str:
+        """Take a version out of the file, see `KeyProvider.destroy_version`.
+
+        Copies of the file that were made before still hold it: they must be destroyed as well.
+        """
+        with self._lock:
+            file = self._own_file()
+            number = int(version) if version.isdecimal() else 0
+            if number not in file.versions or number == max(file.versions):
+                raise cannot("There is no such version, or it is the newest one, which cannot be destroyed.")
+            gone = file.versions.pop(number)
+            try:
+                file.write(replace=True)
+            except BaseException:
+                file.versions = dict(sorted({**file.versions, number: gone}.items()))
+                raise
+            wipe(gone)
+            del self._roots[number]
+        return self.capabilities.destroyed
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign with Ed25519, under a key derived from the newest root key."""
+        return self._signing().sign(message)
+
+    def verification_key(self) -> bytes:
+        """The public half of the signing key, DER."""
+        return self._signing().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def health(self) -> None:
         """Wrap and unwrap a probe, see `KeyProvider.health`."""
-        probe = os.urandom(_KEY_SIZE)
+        probe = random_key()
         context = {"purpose": "health"}
         if self.unwrap(self.wrap(probe, context), context) != probe:
-            raise _unusable("the probe came back altered")
+            raise away("the probe came back altered")
 
+    def close(self) -> None:
+        """Wipe the root keys."""
+        self._roots.clear()
+        self._signer = None
+        if self._file is not None:
+            self._file.close()
 
-def _root_key(fields: dict[str, int | str], passphrase: bytes | None) -> bytes:
-    """Take the root key out of a decoded file, or raise a `Problem` or a decoding error."""
-    if fields["salus-root-key"] != _FORMAT:
-        raise _unusable("written by a newer version of Salus")
-    stored = b64decode(str(fields["key"]), validate=True)
-    if fields["protection"] == "none":
-        if passphrase is not None:
-            # Quietly ignoring it would let a swapped, unprotected file pass for the protected one.
-            raise _unusable("a passphrase was given, but the file has none")
-        root_key = stored
-    elif fields["protection"] == "argon2id":
-        if not passphrase:
-            raise _unusable("the file needs its passphrase")
+    def _signing(self) -> Ed25519PrivateKey:
+        if self._signer is None:
+            raise away("the provider is closed")
+        return self._signer
+
+    def _own_file(self) -> root_file.RootFile:
+        if self._file is None or not self._file.versions:
+            raise away("the provider has no open file")
+        return self._file
+
+    def _rewritten(self, file: root_file.RootFile, undo: int) -> None:
         try:
-            root_key = _stretched(passphrase, fields).open(stored, _file_context(fields))
-        except Problem:
-            raise _unusable("wrong passphrase, or the file is damaged") from None
-    else:
-        raise _unusable("unknown protection")
-    if len(root_key) != _KEY_SIZE:
-        raise ValueError("key length")
-    return root_key
+            file.write(replace=True)
+        except BaseException:
+            wipe(file.versions.pop(undo))
+            raise
 
 
-def _stretched(passphrase: bytes, fields: Mapping[str, int | str]) -> SealingKey:
-    time, memory, lanes = int(fields["time"]), int(fields["memory-kib"]), int(fields["lanes"])
-    if not (1 <= time <= _MAX_TIME and 1 <= lanes <= _MAX_LANES and 8 * lanes <= memory <= _MAX_MEMORY_KIB):
-        raise ValueError("Argon2 parameters out of bounds")
-    salt = b64decode(str(fields["salt"]), validate=True)
-    if len(salt) != _SALT_SIZE:
-        raise ValueError("salt length")
-    return SealingKey(hash_secret_raw(passphrase, salt, time, memory, lanes, _KEY_SIZE, Type.ID))
-
-
-def _file_context(fields: Mapping[str, int | str]) -> Context:
-    return (
-        "salus/root-key-file",
-        _FORMAT,
-        int(fields["time"]),
-        int(fields["memory-kib"]),
-        int(fields["lanes"]),
-    )
+def _signer(versions: Mapping[int, bytearray]) -> Ed25519PrivateKey | None:
+    seed = derive(versions[max(versions)], "provider/sign")
+    signer = Ed25519PrivateKey.from_private_bytes(seed)
+    wipe(seed)
+    return signer
 
 
 def _wrap_context(context: Mapping[str, str]) -> Context:
     return ("salus/wrapped-key", *(part for item in sorted(context.items()) for part in item))
-
-
-def _unusable(detail: str) -> Problem:
-    return Problem(Kind.UNAVAILABLE, "The keys are not available.", detail, retry_after=30)

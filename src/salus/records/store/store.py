@@ -7,6 +7,7 @@ Needs a `Permit` to find anything, opens only what a permit found, and applies t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -51,6 +52,10 @@ class Store:
     def keys(self, tenant: str) -> TenantKeys:
         """The keys of a tenant, for surrogates, tokens and sealing."""
         return self._keyring.tenant(tenant)
+
+    def warming(self, tenant: str) -> Future[None] | None:
+        """What to wait for before the keys of a tenant can be used; None when they are at hand."""
+        return self._keyring.warming(tenant)
 
     def has_tenant(self, tenant: str) -> bool:
         """Whether there is such a tenant."""
