@@ -38,7 +38,7 @@ setup: $(VENV)/.dev ## make .venv with everything for development
 
 # ── the main job ─────────────────────────────────────────────────────────────────────────────────────────────────────
 .PHONY: demo
-demo: $(VENV)/.run ## a clinic of invented patients on https://localhost:8443 (ARGS="--patients 200 --port 9443")
+demo: $(VENV)/.run $(if $(findstring openbao,$(ARGS)),$(VENV)/.dev) ## a clinic of invented patients on https://localhost:8443 (ARGS="--patients 200 --port 9443")
 	$(BIN)/salus demo $(ARGS)
 
 # ── checks ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -218,7 +218,7 @@ def test_a_keyring_is_never_made_over_another(folder: Path, keyring: Keyring) ->
 def test_no_key_is_on_the_disk_in_clear(folder: Path, keyring: Keyring, keys: TenantKeys) -> None:
     keys.ensure_patients([AMARA])
     keyring.close()
-    secrets = (keys._root, keyring._page_root, keyring.page_key("keys"), keyring.page_key("records"))
+    secrets = (keys._root, bytes(keyring._page.value), keyring.page_key("keys"), keyring.page_key("records"))
     for path in folder.iterdir():
         content = path.read_bytes()
         assert path.stat().st_mode & 0o077 == 0

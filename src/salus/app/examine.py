@@ -100,3 +100,4 @@ def _inside(settings: Settings) -> Iterator[Finding]:
     finally:
         db.close()
         keyring.close()
+        provider.close()

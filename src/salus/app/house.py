@@ -22,6 +22,7 @@ from salus.audit.event import Event, EventType, Outcome
 from salus.audit.log import AuditLog
 from salus.audit.store import prepare as prepare_audit
 from salus.crypto.keyring import Keyring, open_keyring
+from salus.crypto.kms.provider import KeyProvider
 from salus.crypto.leases import Limits
 from salus.crypto.wiping import wipe
 from salus.identity.passwords import PasswordHasher
@@ -75,6 +76,7 @@ class House:
         clock: Clock | None = None,
         stand: Stand | None = None,
         elapsed: Elapsed | None = None,
+        provider: KeyProvider | None = None,
     ) -> None:
         stand = stand or Stand()
         self.settings = settings
@@ -82,9 +84,9 @@ class House:
         folder = settings.folder
         policy = load_policy(policy_text(settings))  # first: it needs nothing open that would have to be closed again
         limits = Limits(settings.keys.soft_seconds, settings.keys.hard_seconds)
-        provider = provider_of(settings)
+        self._provider = provider or provider_of(settings)
         self.keyring: Keyring = stand.keyring(
-            open_keyring(folder / KEYS_FOLDER, provider, limits, elapsed or elapsed_seconds)
+            open_keyring(folder / KEYS_FOLDER, self._provider, limits, elapsed or elapsed_seconds)
         )
         page_key = self.keyring.page_key("records")
         # One connection for reading and writing: a second one would drop its decrypted pages at each of our commits.
@@ -110,7 +112,10 @@ class House:
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         participants = (RecordsWriter(), RelationWrites(), identity, self.audit)
         self.writer = Writer(self.db, self._lock, participants)
-        self.knowledge = Library(folder / KNOWLEDGE, self.keyring.page_key("knowledge"))
+        page_key = self.keyring.page_key("knowledge")
+        self.knowledge = Library(folder / KNOWLEDGE, page_key)
+        if page_key is not None:
+            wipe(page_key)
         store = Store(self.db, self.keyring)
         self.services = Services(
             self.access, self.audit, store, self.writer, self.clock, settings.limits, settings.base_url, self.knowledge
@@ -152,6 +157,7 @@ class House:
             self.knowledge.close()
             self._lock.close()
             self.keyring.close()
+            self._provider.close()
 
 
 def prepare_records(db: Connection) -> None:

@@ -49,7 +49,7 @@ def keys_could_be_better(settings: Settings) -> Iterator[Concern]:
     if beside and root_file.protection_of(path) == root_file.NONE:
         yield Concern(
             "The root key lies beside the data without a passphrase: whoever copies the folder can read everything.",
-            "Move it to another disk and set [keys] root_key_file, split it with: salus keys split, or use a key service.",
+            "Move it to another disk and set [keys] root_key_file, split it (salus keys split), or use a key service.",
         )
 
 

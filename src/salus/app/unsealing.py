@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
 from salus.crypto.kms import root_file
+from salus.crypto.kms.local import LocalKeyProvider
 from salus.crypto.kms.officers import Gathering
 from salus.crypto.kms.provider import away
 from salus.crypto.wiping import Secret, wipe
@@ -42,7 +43,7 @@ class Agent:
         self._gathering: Gathering = root_file.gathering(self._path)
         self._told = told
         self._key: bytearray | None = None
-        self._open = threading.Event()
+        self._open, self._closed = threading.Event(), threading.Event()
         self._socket = settings.folder / SOCKET
         if self._socket.exists():
             if _answers(self._socket):
@@ -56,6 +57,11 @@ class Agent:
         """Wait until enough officers have given their shares."""
         while not self._open.wait(1.0):  # in steps, so that Ctrl-C is heard
             pass
+
+    def hold(self) -> None:
+        """Go on handing out the key until interrupted."""
+        while True:
+            self._closed.wait(60.0)
 
     def close(self) -> None:
         """Forget the key and stop listening."""
@@ -108,6 +114,24 @@ class Agent:
         self._open.set()
         self._told("The root key is open.")
         return "open: enough shares; the root key is open."
+
+
+def opened_by(settings: Settings, shares: Iterable[str]) -> LocalKeyProvider:
+    """The local key provider, opened by the officers' shares without an agent.
+
+    Raises:
+        Problem: INCORRECT for a share that does not belong to the key, UNAVAILABLE when there are too few.
+    """
+    path = settings.path(settings.keys.root_key_file)
+    gathering = root_file.gathering(path)
+    for share in shares:
+        if gathering.add(share):
+            break
+    key = gathering.key()
+    try:
+        return LocalKeyProvider.open(path, key)
+    finally:
+        wipe(key)
 
 
 def is_split(settings: Settings) -> bool:

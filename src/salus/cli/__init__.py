@@ -28,6 +28,7 @@ _COMMANDS = {
     ),
     "token": ("salus.cli.token", "Issue, list and revoke access tokens."),
     "user": ("salus.cli.user", "Accounts of people and services."),
+    "keys": ("salus.cli.keys", "The root key and the key service: state, officers' shares."),
     "audit": ("salus.cli.audit", "The audit log: who did what, and the proof that nothing was changed."),
     "access": ("salus.cli.access", "Roles and decisions."),
     "tenant": ("salus.cli.tenant", "Clinics behind one server, each behind a wall of its own."),

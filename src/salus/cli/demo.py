@@ -15,12 +15,16 @@ import click
 
 from salus.app.certificates import fingerprint
 from salus.app.clinic import credentials_of, first_patient, furnish
+from salus.app.demo_openbao import OpenBao
 from salus.app.found import TLS_FOLDER, found, note_founding
 from salus.app.house import House
 from salus.app.server import serve
 from salus.cli.shell import EXIT_MISUSE, table, tells_problems
 from salus.cli.start import refuse_unsafe
 from salus.kernel.settings import FILE_NAME, Settings, load
+
+_OPENBAO = "openbao"
+_APART = 100  # ports between Salus and the OpenBao server beside it, which takes two
 
 
 @click.command()
@@ -34,40 +38,70 @@ from salus.kernel.settings import FILE_NAME, Settings, load
 @click.option("--port", default=8443, show_default=True, help="Port to listen on.")
 @click.option("--patients", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Invented patients.")
 @click.option("--seed", type=click.IntRange(0, 10**9), default=1, show_default=True, help="Same seed, same people.")
+@click.option(
+    "--kms",
+    type=click.Choice(["local", "openbao"]),
+    default="local",
+    show_default=True,
+    help="Keep the keys in a file, or in an OpenBao server that is started beside the clinic.",
+)
 @tells_problems
-def demo(data_dir: Path, port: int, patients: int, seed: int) -> None:
+def demo(data_dir: Path, port: int, patients: int, seed: int, kms: str) -> None:
     """Serve a clinic of invented patients on https://localhost:8443. Asks nothing."""
     folder = data_dir.absolute()
     if not (folder / FILE_NAME).exists():
-        _make(folder, port, patients, seed)
+        _make(folder, port, patients, seed, kms)
     settings = load(folder)
+    if kms not in {"local", settings.keys.provider}:
+        click.echo("salus: this demo folder keeps its keys in a file; choose another --data-dir.", err=True)
+        sys.exit(EXIT_MISUSE)
     if settings.server.port != port:
         click.echo(f"salus: this demo folder is set to port {settings.server.port} (in {FILE_NAME}).", err=True)
         sys.exit(EXIT_MISUSE)
     refuse_unsafe(settings)
     _introduce(settings, data_dir)
-    serve(settings)
+    key_service = _key_service(folder, port) if settings.keys.provider == "openbao" else None
+    if key_service is not None:
+        key_service.start()
+        click.echo(f"OpenBao keeps the keys: {key_service.address}")
+    try:
+        serve(settings)
+    finally:
+        if key_service is not None:
+            key_service.stop()
 
 
-def _make(folder: Path, port: int, patients: int, seed: int) -> None:
+def _key_service(folder: Path, port: int) -> OpenBao:
+    """The OpenBao server of a demo folder, on a port apart from that of Salus."""
+    return OpenBao(folder / _OPENBAO, port + _APART)
+
+
+def _make(folder: Path, port: int, patients: int, seed: int, kms: str) -> None:
     """Build beside the target and move it there when it is whole, so that an interrupted run leaves nothing half."""
     if folder.exists() and any(folder.iterdir()):
         click.echo(f"salus: {folder} is not empty and is no Salus folder; choose another --data-dir.", err=True)
         sys.exit(EXIT_MISUSE)
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    key_service = _key_service(building, port) if kms == "openbao" else None
     try:
-        settings = found(building, port=port)
+        if key_service is not None:
+            key_service.make()
+        settings = found(building, port=port, keys=key_service.keys(_OPENBAO) if key_service else None, beside=_OPENBAO)
         house = House(settings)
         try:
             with click.progressbar(length=patients, label="inventing patients", file=sys.stderr) as bar:
                 asyncio.run(_fill(house, patients, seed, lambda: bar.update(1)))
         finally:
             house.close()
+        if key_service is not None:
+            key_service.stop()
         if folder.exists():
             folder.rmdir()
         building.rename(folder)
     except BaseException:
+        if key_service is not None:
+            key_service.stop()
         shutil.rmtree(building, ignore_errors=True)
         raise
 

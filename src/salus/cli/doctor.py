@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from salus.app import safety
 from salus.app.examine import examine
+from salus.app.safety_keys import needs_passphrase, offer_passphrase
 from salus.cli.shell import EXIT_FOUND, data_dir, secret_from, settings_of, tells_problems
 
 
@@ -20,8 +20,8 @@ from salus.cli.shell import EXIT_FOUND, data_dir, secret_from, settings_of, tell
 def doctor(ctx: click.Context, data_dir: Path) -> None:
     """Examine keys, TLS, policy, database, audit log and disk. Exit code 1 when something is wrong."""
     settings = settings_of(data_dir)
-    if settings.keys.provider == "local" and safety.needs_passphrase(settings) and sys.stdin.isatty():
-        safety.offer_passphrase(secret_from("Passphrase of the root key").encode())
+    if needs_passphrase(settings) and sys.stdin.isatty():
+        offer_passphrase(secret_from("Passphrase of the root key").encode())
     wrong = False
     for finding in examine(settings):
         wrong = wrong or finding.mark == "WRONG"

@@ -12,11 +12,15 @@ import click
 from salus.app import safety
 from salus.app.certificates import fingerprint
 from salus.app.found import found, note_founding
+from salus.app.found import keys_from as keys_file
+from salus.app.house import House
 from salus.app.packages import install_configured
+from salus.app.safety_keys import needs_passphrase, offer_passphrase
 from salus.app.server import serve as run_server
+from salus.app.unsealing import Agent, is_split, opened_by
 from salus.cli.package import tell
 from salus.cli.shell import EXIT_REFUSED, data_dir, open_house, secret_from, settings_of, tells_problems
-from salus.kernel.settings import Settings
+from salus.kernel.settings import Keys, Settings
 
 
 @click.command()
@@ -31,26 +35,70 @@ from salus.kernel.settings import Settings
     help="Where the root key is kept; best outside the data folder, on another disk.",
 )
 @click.option("--passphrase", is_flag=True, help="Seal the root key under a passphrase (asked for, or piped in).")
+@click.option("--officers", type=int, help="Split the root key among so many officers; their shares are printed once.")
+@click.option("--needed", type=int, help="How many officers open the root key together.")
+@click.option(
+    "--keys-from",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Use a key service: a file with the section [keys] of the settings.",
+)
+@click.option("--make-key", is_flag=True, help="Make the key in the key service first (PKCS#11).")
 @tells_problems
-def init(data_dir: Path, host: str, port: int, base_url: str, root_key_file: str, passphrase: bool) -> None:
+def init(
+    data_dir: Path,
+    host: str,
+    port: int,
+    base_url: str,
+    root_key_file: str,
+    passphrase: bool,
+    officers: int | None,
+    needed: int | None,
+    keys_from: Path | None,
+    make_key: bool,
+) -> None:
     """Make a data folder: keys, certificate, policy and settings."""
+    if (officers is None) != (needed is None) or sum((passphrase, officers is not None, keys_from is not None)) > 1:
+        raise click.UsageError("--officers and --needed belong together, without --passphrase or --keys-from.")
     secret = secret_from("Passphrase for the root key", confirm=True).encode() if passphrase else None
     if passphrase:
-        safety.offer_passphrase(secret)
+        offer_passphrase(secret)
+    shares: list[str] = []
     settings = found(
         data_dir.absolute(),
         host=host,
         port=port,
         base_url=base_url,
-        root_key_file=root_key_file,
+        keys=keys_file(keys_from) if keys_from else Keys(root_key_file=root_key_file),
         passphrase=secret,
+        officers=(needed, officers) if needed and officers else None,
+        hand_out=shares.extend,
+        make_key=make_key,
     )
-    with open_house(data_dir) as house:
+    house = House(settings, provider=opened_by(settings, shares) if shares else None)
+    try:
         asyncio.run(note_founding(house))
-    click.echo(f"Made {data_dir}. The root key is {settings.path(settings.keys.root_key_file)}.")
-    click.echo("Keep a copy of the root key apart from the backups: without it nothing can be read.")
+    finally:
+        house.close()
+    _tell_about_keys(settings, data_dir, shares)
     click.echo(f"Next: salus user add NAME --role physician --data-dir {data_dir}")
     click.echo(f"      salus serve --data-dir {data_dir}")
+
+
+def _tell_about_keys(settings: Settings, data_dir: Path, shares: list[str]) -> None:
+    if settings.keys.provider != "local":
+        click.echo(f"Made {data_dir}. Its keys are wrapped by the key service ({settings.keys.provider}).")
+        return
+    click.echo(f"Made {data_dir}. The root key is {settings.path(settings.keys.root_key_file)}.")
+    click.echo("Keep a copy of the root key apart from the backups: without it nothing can be read.")
+    if shares:
+        tell_shares(shares)
+
+
+def tell_shares(shares: list[str]) -> None:
+    """Print the officers' shares, for the first and last time."""
+    click.echo("Give one of these shares to each officer; they are kept nowhere and not shown again:")
+    for share in shares:
+        click.echo(share)
 
 
 @click.command()
@@ -60,15 +108,34 @@ def serve(data_dir: Path) -> None:
     """Serve a data folder over HTTPS."""
     settings = settings_of(data_dir)
     refuse_unsafe(settings)
-    if settings.keys.provider == "local" and safety.needs_passphrase(settings):
-        safety.offer_passphrase(secret_from("Passphrase of the root key").encode())
+    if needs_passphrase(settings):
+        offer_passphrase(secret_from("Passphrase of the root key").encode())
+    agent = unsealed(settings)
     with open_house(data_dir) as house:  # whatever cannot be opened is told here, before workers start
         for report in asyncio.run(install_configured(house)):
             if not report.unchanged:
                 tell(report)
     click.echo(f"Salus listens on https://{settings.server.host}:{settings.server.port} as {settings.base_url}")
     click.echo(f"certificate SHA-256 {fingerprint(settings.path(settings.server.tls_certificate))}")
-    run_server(settings)
+    try:
+        run_server(settings)
+    finally:
+        if agent is not None:
+            agent.close()
+
+
+def unsealed(settings: Settings) -> Agent | None:
+    """Wait for the officers' shares when the root key is split; the agent then hands out the key."""
+    if not is_split(settings):
+        return None
+    agent = Agent(settings, click.echo)
+    click.echo("Sealed: each officer now runs `salus keys unseal` on this machine.")
+    try:
+        agent.wait()
+    except BaseException:
+        agent.close()
+        raise
+    return agent
 
 
 def refuse_unsafe(settings: Settings) -> None:

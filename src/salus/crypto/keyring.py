@@ -150,7 +150,7 @@ class Keyring:
         self._keeper.start()
 
     def close(self) -> None:
-        """Wipe the keys, close the key table, let go of the provider."""
+        """Wipe the keys and close the key table; the provider stays its owner's."""
         self._closed = True
         if self._keeper is not None:
             self._keeper.stop()
@@ -160,7 +160,6 @@ class Keyring:
         wipe(self._page.value)
         self._page.ends_at = 0.0
         self._table.close()
-        self._provider.close()
 
     # ── for the keeper ──────────────────────────────────────────────────────────────────────────────────────
 

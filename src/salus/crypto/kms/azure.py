@@ -9,7 +9,7 @@ key wrap for the symmetric keys of a Managed HSM), and an envelope under it bind
 The public half of an RSA key can be read by others, who could so make a blob that unwraps. It would hold a key of
 theirs: nothing that is stored opens under it. With a symmetric key that cannot be done.
 
-Credentials: `{"tenant_id": "…", "client_id": "…", "client_secret": "…"}`, or none for the managed identity of the machine.
+Credentials: `{"tenant_id": "…", "client_id": "…", "client_secret": "…"}`, or none for the managed identity.
 https://learn.microsoft.com/rest/api/keyvault/keys
 """
 

@@ -2,7 +2,7 @@
 """Keys wrapped by a hardware security module through PKCS#11 (python-pkcs11).
 
 The token holds AES-256 keys under one label that can neither be read nor taken out; each version has its number as
-CKA_ID (4 bytes). Wrapping is AES-GCM with the context as additional data (PKCS#11 v3.0, section 2.12 of the mechanisms).
+CKA_ID (4 bytes). Wrapping is AES-GCM with the context as additional data.
 
     blob = MessagePack [1, version, nonce of 12 bytes, ciphertext with tag]
 
