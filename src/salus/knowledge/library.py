@@ -15,6 +15,10 @@ from typing import Any
 import zstandard
 
 from salus.fhir import json
+from salus.fhir.terminology.code_system import ResourceSystem
+from salus.fhir.terminology.engine import Engine
+from salus.fhir.terminology.grammar import GRAMMARS
+from salus.fhir.terminology.source import CodeSource
 from salus.kernel.db import Connection, migrate, open_database
 from salus.knowledge.schema import MIGRATIONS, ROOM
 from salus.knowledge.shipped import shipped
@@ -39,6 +43,8 @@ class Library:
         self._seen = -1
         self._generation = 0
         self._found: OrderedDict[tuple[str, str, str], Resource | None] = OrderedDict()
+        self._sources: dict[tuple[str, str], CodeSource | None] = {}
+        self._engine: Engine | None = None
         self.refresh()
 
     @property
@@ -105,6 +111,38 @@ class Library:
         rows: Any = self._db.execute("select body from resource where type=? order by url, version", (type_,))
         return [unpack(body) for (body,) in rows.fetchall()]
 
+    # ── terminology ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def source(self, url: str, version: str = "") -> CodeSource | None:
+        """A code system, ready to be asked; see `Definitions.source`."""
+        if "|" in url:
+            url, _, version = url.partition("|")
+        key = (url, version)
+        if key not in self._sources:
+            self._sources[key] = self._opened(url, version)
+        return self._sources[key]
+
+    def engine(self) -> Engine:
+        """The terminology of what is installed now; the same one until that changes."""
+        if self._engine is None:
+            self._engine = Engine(self)
+        return self._engine
+
+    def supplements(self, url: str) -> list[Resource]:
+        """Installed CodeSystems that add names and properties to this one."""
+        if self._db is None:
+            return []
+        rows: Any = self._db.execute("select body from resource where supplements=? order by id", (url,)).fetchall()
+        return [unpack(body) for (body,) in rows]
+
+    def _opened(self, url: str, version: str) -> CodeSource | None:
+        if url in GRAMMARS:
+            return GRAMMARS[url]
+        resource = self.find("CodeSystem", url, version)
+        if resource is None or resource.get("content") == "supplement":
+            return None
+        return ResourceSystem(resource, self.supplements(url))
+
     def search_parameters(self) -> list[Resource]:
         """SearchParameters beyond those of FHIR R4: of US Core, which is shipped, and of installed packages."""
         urls = [url for file in shipped() for url, _ in file.all("SearchParameter")]
@@ -138,6 +176,8 @@ class Library:
         if generation != self._generation:
             self._generation = generation
             self._found.clear()
+            self._sources.clear()
+            self._engine = None
 
 
 def _shipped(type_: str, url: str, version: str) -> Resource | None:

@@ -221,8 +221,9 @@ def _take(
         report.refused.append(Refused(name, "Another file of the package defines the same url and version."))
         return
     seen.add(key)
-    sql = "insert into resource(package, type, url, version, body) values(?,?,?,?,?)"
-    db.execute(sql, (package, *key, pack(resource)))
+    target = resource.get("supplements", "").partition("|")[0] if key[0] == "CodeSystem" else ""
+    sql = "insert into resource(package, type, url, version, supplements, body) values(?,?,?,?,?,?)"
+    db.execute(sql, (package, *key, target, pack(resource)))
     report.installed[key[0]] = report.installed.get(key[0], 0) + 1
 
 

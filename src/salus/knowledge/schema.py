@@ -20,9 +20,11 @@ MIGRATIONS = (
         unique(name, version)) strict;
     create table resource(
         id integer primary key, package int not null references package(id) on delete cascade,
-        type text not null, url text not null, version text not null, body blob not null) strict;
+        type text not null, url text not null, version text not null, supplements text not null,
+        body blob not null) strict;
     create index resource_by_url on resource(type, url);
     create index resource_by_package on resource(package);
+    create index supplement on resource(supplements) where supplements <> '';
 
     create table system(
         id integer primary key, url text not null, version text not null, name text not null,
