@@ -21,6 +21,7 @@ class Permission(StrEnum):
     RECORD_CREATE = "record:create"
     RECORD_UPDATE = "record:update"
     RECORD_DELETE = "record:delete"
+    TERMINOLOGY_READ = "terminology:read"
     AUDIT_READ = "audit:read"
     AUDIT_VERIFY = "audit:verify"
     POLICY_READ = "policy:read"
@@ -44,6 +45,7 @@ DOC: dict[Permission, str] = {
     Permission.RECORD_CREATE: "Create records of a type.",
     Permission.RECORD_UPDATE: "Change records of a type.",
     Permission.RECORD_DELETE: "Mark records of a type as deleted.",
+    Permission.TERMINOLOGY_READ: "Ask about codes: look them up, validate, expand and translate.",
     Permission.AUDIT_READ: "Read the audit log.",
     Permission.AUDIT_VERIFY: "Verify that the audit log is complete and unchanged.",
     Permission.POLICY_READ: "Read the access policy and ask why a request is allowed or refused.",

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A CodeSystem resource, made ready to be asked (https://hl7.org/fhir/R4/codesystem.html).
 
-The hierarchy is read from nesting and from the properties `parent` and `child`. Case counts unless the resource says that
-it does not. Supplements add names and properties. A system that is a fragment, an example or not present answers for
-the codes that it has and is never taken as the whole.
+The hierarchy is read from nesting and from the properties `parent` and `child`. Case counts unless the resource says
+that it does not. Supplements add names and properties. A system that is a fragment, an example or not present answers
+for the codes that it has and is never taken as the whole.
 """
 
 from __future__ import annotations

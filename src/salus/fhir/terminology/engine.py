@@ -65,7 +65,8 @@ class Engine:
         except Problem as problem:
             return verdicts.without(_cause(problem), None, words=problem.public)
         if answer.result is not True:
-            source = self.membership.source(coding.system) if answer.cause is Cause.UNKNOWN_CODE else None
+            told = answer.cause in {Cause.UNKNOWN_CODE, Cause.INCOMPLETE}
+            source = self.membership.source(coding.system) if told else None
             return verdicts.without(answer.cause, answer.result, source)
         return self._named(value_set, coding)
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The members of a value set, one by one (https://hl7.org/fhir/R4/valueset.html#expansion). `written` makes FHIR of them.
+"""The members of a value set, one by one (https://hl7.org/fhir/R4/valueset.html#expansion).
 
-Order: the includes as they stand, each in the order of its list or code system; a code that comes twice is given once.
+`written` makes FHIR of them.
+
+Order: the includes as they stand, each in the order of its list or code system. A code that comes twice is given once.
 """
 
 from __future__ import annotations

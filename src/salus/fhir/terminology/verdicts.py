@@ -23,6 +23,8 @@ _WORDS = {
 def without(cause: Cause, result: bool | None, source: CodeSource | None = None, words: str = "") -> Verdict:
     """A verdict that is no or unknown."""
     message = words or _WORDS[cause]
+    if source is not None and cause is Cause.INCOMPLETE and not source.count((), "", 0):
+        message = "The codes of this system are not on this server, so the code cannot be checked."
     if source is not None and cause in {Cause.UNKNOWN_CODE, Cause.INCOMPLETE}:
         message = f"{source.name}: {message[0].lower()}{message[1:]}"
     system, version = (source.url, source.version) if source is not None else ("", "")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from salus.records.operations import document, everything, lastn, meta
+from salus.records.operations import codes, concept_maps, document, everything, lastn, meta, value_sets
 from salus.records.operations.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -14,6 +14,12 @@ OPERATIONS: tuple[Operation, ...] = (
     meta.META,
     meta.META_ADD,
     meta.META_DELETE,
+    codes.LOOKUP,
+    codes.VALIDATE_CODE,
+    codes.SUBSUMES,
+    value_sets.EXPAND,
+    value_sets.VALIDATE_CODE,
+    concept_maps.TRANSLATE,
 )
 
 
