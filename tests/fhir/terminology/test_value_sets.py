@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Value sets: who is a member, and that listing and asking never disagree."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.definitions import ANIMALS, Held, animals, engine
+from tests.support.packages import value_set
+
+from salus.fhir.terminology.expansion import Walk
+from salus.fhir.terminology.membership import Membership
+from salus.fhir.terminology.protocol import Cause, Coding
+from salus.fhir.terminology.written import Asked, expand
+from salus.kernel.errors import Kind, Problem
+
+JSON = dict[str, Any]
+URL = "http://example.org/vs"
+CODES = ("animal", "mammal", "dog", "cat", "bird", "penguin", "dodo", "pets")
+
+
+def filtered(property_: str, op: str, value: str) -> JSON:
+    return {"system": ANIMALS, "filter": [{"property": property_, "op": op, "value": value}]}
+
+
+def members(*include: JSON, **more: Any) -> set[str]:
+    found = engine(animals(), value_set(URL, *include, **more)).members(URL)
+    assert found is not None
+    return {code for _, code in found}
+
+
+@pytest.mark.parametrize(
+    ("property_", "op", "value", "expected"),
+    [
+        ("concept", "is-a", "mammal", "mammal dog cat"),
+        ("concept", "descendent-of", "mammal", "dog cat"),
+        ("concept", "is-not-a", "mammal", "animal bird penguin dodo pets"),
+        ("concept", "generalizes", "dog", "dog mammal animal"),
+        ("concept", "child-of", "animal", "mammal bird"),
+        ("concept", "descendent-leaf", "animal", "dog cat penguin dodo"),
+        ("concept", "=", "dog", "dog"),
+        ("concept", "in", "dog, cat", "dog cat"),
+        ("concept", "not-in", "dog,cat,animal,mammal,bird", "penguin dodo pets"),
+        ("code", "regex", "d.*", "dog dodo"),
+        ("concept", "is-a", "unicorn", ""),
+        ("legs", "=", "4", "dog cat"),
+        ("legs", "in", "2,3", "penguin dodo"),
+        ("legs", "not-in", "4", "animal mammal bird penguin dodo pets"),
+        ("legs", "exists", "true", "dog cat penguin dodo"),
+        ("legs", "exists", "false", "animal mammal bird pets"),
+        ("legs", "regex", "[34]", "dog cat"),
+        ("parent", "=", "bird", "penguin dodo"),
+        ("child", "exists", "true", "animal mammal bird"),
+        ("display", "regex", ".*o.*", "dog dodo"),
+        ("inactive", "=", "true", "dodo"),
+    ],
+)
+def test_filters(property_: str, op: str, value: str, expected: str) -> None:
+    include = filtered(property_, op, value)
+    asked = engine(animals(), value_set(URL, include))
+    assert {code for code in CODES if asked.member_of(URL, ANIMALS, code)} == set(expected.split())
+    assert members(include) == set(expected.split())
+
+
+@pytest.mark.parametrize(
+    ("property_", "op", "value"),
+    [("colour", "=", "red"), ("concept", "sounds-like", "dog"), ("concept", "regex", "(a"), ("legs", "regex", "(?=a)")],
+)
+def test_a_filter_that_is_not_understood_makes_the_set_unusable(property_: str, op: str, value: str) -> None:
+    asked = engine(animals(), value_set(URL, filtered(property_, op, value)))
+    verdict = asked.validate_in_value_set(URL, Coding(ANIMALS, "dog"))
+    assert (verdict.result, verdict.cause) == (None, Cause.BROKEN)
+    assert asked.members(URL) is None
+    with pytest.raises(Problem) as refused:
+        expand(asked.membership, asked.membership.value_set(URL), Asked("urn:uuid:1", "2020"))  # type: ignore[arg-type]
+    assert refused.value.kind is Kind.INVALID
+
+
+def test_attack_a_pattern_that_explodes() -> None:
+    system = animals(concept=[{"code": "a" * 60 + "!"}])
+    start = time.process_time()
+    asked = engine(system, value_set(URL, filtered("concept", "regex", "(a*)*b")))
+    assert asked.member_of(URL, ANIMALS, "a" * 60 + "!") is False
+    assert time.process_time() - start < 2
+
+
+def test_includes_unite_and_what_one_says_intersects() -> None:
+    birds = value_set("http://example.org/birds", filtered("concept", "descendent-of", "bird"))
+    dogs = {"system": ANIMALS, "concept": [{"code": "dog"}]}
+    both = {"system": ANIMALS, "valueSet": ["http://example.org/birds"], "concept": [{"code": "dodo"}, {"code": "dog"}]}
+    asked = engine(animals(), birds, value_set(URL, dogs, both))
+    assert asked.members(URL) == {(ANIMALS, "dog"), (ANIMALS, "dodo")}
+    two = filtered("legs", "=", "2")
+    two["filter"] += filtered("inactive", "=", "false")["filter"]
+    assert members(two) == {"penguin"}
+
+
+def test_excludes_take_away_at_the_end() -> None:
+    set_ = value_set(URL, {"system": ANIMALS})
+    set_["compose"]["exclude"] = [
+        filtered("concept", "is-a", "bird"),
+        {"system": ANIMALS, "concept": [{"code": "cat"}]},
+    ]
+    assert engine(animals(), set_).members(URL) == {(ANIMALS, c) for c in ("animal", "mammal", "dog", "pets")}
+
+
+def test_a_set_may_leave_retired_codes_out() -> None:
+    set_ = value_set(URL, filtered("concept", "is-a", "bird"))
+    set_["compose"]["inactive"] = False
+    asked = engine(animals(), set_)
+    assert asked.members(URL) == {(ANIMALS, "bird"), (ANIMALS, "penguin")}
+    assert asked.member_of(URL, ANIMALS, "dodo") is False
+
+
+def test_a_circle_of_imports_is_refused_and_ends() -> None:
+    first = value_set(URL, {"valueSet": ["http://example.org/second"]})
+    second = value_set("http://example.org/second", {"valueSet": [URL]})
+    asked = engine(animals(), first, second)
+    verdict = asked.validate_in_value_set(URL, Coding(ANIMALS, "dog"))
+    assert (verdict.result, verdict.cause) == (None, Cause.BROKEN)
+    assert asked.members(URL) is None
+    assert asked.member_of(URL, ANIMALS, "dog") is None
+
+
+def test_what_is_unknown_is_told_only_where_it_matters() -> None:
+    elsewhere = {"system": "http://elsewhere"}
+    asked = engine(animals(), value_set(URL, {"system": ANIMALS, "concept": [{"code": "dog"}]}, elsewhere))
+    assert asked.member_of(URL, ANIMALS, "dog") is True
+    assert asked.member_of(URL, ANIMALS, "cat") is False
+    assert asked.member_of(URL, "http://elsewhere", "x") is None
+    assert asked.members(URL) is None
+    imported = engine(animals(), value_set(URL, {"valueSet": ["http://example.org/nowhere"]}))
+    assert imported.validate_in_value_set(URL, Coding(ANIMALS, "dog")).cause is Cause.UNKNOWN_VALUE_SET
+
+
+def test_a_listed_code_needs_no_system_here() -> None:
+    listed = {"system": "http://elsewhere", "concept": [{"code": "1", "display": "One"}]}
+    asked = engine(value_set(URL, listed))
+    assert asked.validate_in_value_set(URL, Coding("http://elsewhere", "1", "one")).result is True
+    assert asked.validate_in_value_set(URL, Coding("http://elsewhere", "1", "two")).cause is Cause.WRONG_DISPLAY
+    assert asked.validate_in_value_set(URL, Coding("http://elsewhere", "2")).result is False
+
+
+def test_an_expansion_that_came_along_helps_out() -> None:
+    contains = [{"system": "http://elsewhere", "code": "1", "display": "One"}]
+    whole = value_set(URL, {"system": "http://elsewhere"}, expansion={"total": 1, "contains": contains})
+    asked = engine(whole)
+    assert asked.member_of(URL, "http://elsewhere", "1") is True
+    assert asked.member_of(URL, "http://elsewhere", "2") is False
+    assert asked.members(URL) == {("http://elsewhere", "1")}
+    part = engine(value_set(URL, {"system": "http://elsewhere"}, expansion={"total": 9, "contains": contains}))
+    assert part.member_of(URL, "http://elsewhere", "1") is True
+    assert part.member_of(URL, "http://elsewhere", "2") is None
+    assert part.members(URL) is None
+
+
+def test_a_bare_code_is_placed_by_the_value_set() -> None:
+    asked = engine(animals(), value_set(URL, filtered("concept", "is-a", "mammal")))
+    assert asked.validate_in_value_set(URL, Coding("", "dog"), infer_system=True).system == ANIMALS
+    assert asked.validate_in_value_set(URL, Coding("", "bird"), infer_system=True).result is False
+    assert asked.validate_in_value_set(URL, Coding("", "dog")).cause is Cause.NO_SYSTEM
+    assert asked.member_of(URL, "", "dog") is True
+
+
+def test_one_good_coding_of_several_is_enough() -> None:
+    asked = engine(animals(), value_set(URL, filtered("concept", "is-a", "mammal")))
+    assert asked.validate_any(URL, [Coding("http://elsewhere", "x"), Coding(ANIMALS, "dog")]).result is True
+    assert asked.validate_any(URL, [Coding(ANIMALS, "bird")]).result is False
+    assert asked.validate_any(URL, []).result is False
+
+
+# ── expansions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def expanded(asked: Asked, *include: JSON, **more: Any) -> JSON:
+    set_ = value_set(URL, *include, **more)
+    membership = Membership(Held(animals(), set_))
+    found = membership.value_set(URL)
+    assert found is not None
+    return expand(membership, found, asked)["expansion"]  # type: ignore[no-any-return]
+
+
+def codes(expansion: JSON) -> list[str]:
+    return [each["code"] for each in expansion.get("contains", ())]
+
+
+def asked(**more: Any) -> Asked:
+    return Asked("urn:uuid:1", "2020-01-01T00:00:00Z", **more)
+
+
+@pytest.mark.parametrize("include", [[{"system": ANIMALS}], [{"system": ANIMALS}, filtered("concept", "is-a", "dog")]])
+def test_pages_make_up_the_whole(include: list[JSON]) -> None:
+    whole = expanded(asked(), *include)
+    pages = [expanded(asked(offset=offset, count=3), *include) for offset in (0, 3, 6, 9)]
+    assert [code for page in pages for code in codes(page)] == codes(whole)
+    assert {page["total"] for page in pages} == {len(CODES)}
+    assert expanded(asked(count=0), *include)["total"] == len(CODES)
+    assert "contains" not in expanded(asked(count=0), *include)
+
+
+def test_the_filter_takes_beginnings_of_words_in_any_name() -> None:
+    assert codes(expanded(asked(text="hun"), {"system": ANIMALS})) == ["dog"]
+    assert codes(expanded(asked(text="D"), {"system": ANIMALS})) == ["dog", "dodo"]
+    assert codes(expanded(asked(text="og"), {"system": ANIMALS})) == []
+    assert expanded(asked(text="d", count=1), {"system": ANIMALS})["total"] == 2
+
+
+def test_retired_codes_and_groups_are_marked_and_may_be_left_out() -> None:
+    found = {each["code"]: each for each in expanded(asked(), {"system": ANIMALS})["contains"]}
+    assert found["dodo"]["inactive"] is True
+    assert found["pets"]["abstract"] is True
+    assert "dodo" not in codes(expanded(asked(active_only=True), {"system": ANIMALS}))
+    assert "pets" not in codes(expanded(asked(exclude_not_for_ui=True), {"system": ANIMALS}))
+
+
+def test_names_in_another_language() -> None:
+    dog = expanded(asked(text="dog", language="de", include_designations=True), {"system": ANIMALS})["contains"][0]
+    assert dog["display"] == "Hund"
+    assert dog["designation"] == [{"value": "Hund", "language": "de"}]
+    own = {"system": ANIMALS, "concept": [{"code": "dog", "display": "Good boy"}]}
+    assert expanded(asked(), own)["contains"][0]["display"] == "Good boy"
+
+
+def test_an_expansion_that_would_lack_something_is_refused_with_the_place() -> None:
+    with pytest.raises(Problem) as refused:
+        expanded(asked(), {"system": ANIMALS}, {"system": "http://elsewhere"})
+    assert refused.value.kind is Kind.NOT_FOUND
+    assert [issue.place for issue in refused.value.issues] == ["ValueSet.compose.include[1]"]
+
+
+def test_more_codes_than_an_answer_holds_need_pages() -> None:
+    many = animals(concept=[{"code": f"c{number}"} for number in range(5_001)])
+    membership = Membership(Held(many, value_set(URL, {"system": ANIMALS})))
+    found = membership.value_set(URL)
+    assert found is not None
+    with pytest.raises(Problem) as refused:
+        expand(membership, found, asked())
+    assert refused.value.kind is Kind.TOO_COSTLY
+    assert expand(membership, found, asked(count=10))["expansion"]["total"] == 5_001
+
+
+# ── asking and listing agree ─────────────────────────────────────────────────────────────────────────────────────────
+
+_FILTERS = st.sampled_from(
+    [("concept", op, code) for op in ("is-a", "descendent-of", "is-not-a", "generalizes", "=") for code in CODES]
+    + [("legs", "=", "4"), ("legs", "exists", "false"), ("concept", "in", "dog,bird"), ("concept", "regex", "[a-d].*")]
+)
+_LISTED = st.lists(st.sampled_from([*CODES, "unicorn"]), min_size=1, max_size=3, unique=True)
+_IMPORTS = st.lists(st.sampled_from(["http://example.org/a", "http://example.org/b"]), max_size=2, unique=True)
+
+
+@st.composite
+def _parts(draw: st.DrawFn) -> JSON:
+    part: JSON = {"system": ANIMALS}
+    if draw(st.booleans()):
+        part["concept"] = [{"code": code} for code in draw(_LISTED)]
+    if draw(st.booleans()):
+        part["filter"] = [filtered(*draw(_FILTERS))["filter"][0] for _ in range(draw(st.integers(1, 2)))]
+    imports = draw(_IMPORTS)
+    if imports:
+        part["valueSet"] = imports
+        if draw(st.booleans()):
+            part = {"valueSet": imports}
+    return part
+
+
+@given(st.lists(_parts(), min_size=1, max_size=3), st.lists(_parts(), max_size=2))
+def test_every_listed_code_is_a_member_and_no_other(include: list[JSON], exclude: list[JSON]) -> None:
+    a = value_set("http://example.org/a", filtered("concept", "is-a", "mammal"))
+    b = value_set(
+        "http://example.org/b", filtered("legs", "exists", "true"), {"system": ANIMALS, "concept": [{"code": "pets"}]}
+    )
+    set_ = value_set(URL, *include)
+    if exclude:
+        set_["compose"]["exclude"] = exclude
+    definitions = engine(animals(), a, b, set_)
+    found = definitions.membership.value_set(URL)
+    assert found is not None
+    listed = [member.concept.code for member in Walk(definitions.membership, found).members()]
+    assert len(listed) == len(set(listed))
+    # A code that is listed by hand and unknown to its complete system cannot be chosen from a list.
+    assert set(listed) - {"unicorn"} == {code for code in CODES if definitions.member_of(URL, ANIMALS, code)}
