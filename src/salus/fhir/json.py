@@ -48,14 +48,19 @@ def decode(raw: bytes) -> dict[str, Any]:
     Raises:
         Problem: INCORRECT with one issue (`structure`) that gives line and column, never content.
     """
-    try:
-        value = jiter.from_json(raw, allow_inf_nan=False, catch_duplicate_keys=True, float_mode="decimal")
-    except ValueError as error:
-        raise _refusal(str(error)) from None
+    value = decode_any(raw)
     if type(value) is not dict:
         text = f"A JSON object is expected at the top level, not {_KINDS.get(type(value), 'a number')}."
         raise Problem(Kind.INCORRECT, "The body is not a JSON object.", issues=(Issue("structure", text),))
     return value
+
+
+def decode_any(raw: bytes) -> Any:
+    """Parse one JSON value of any kind, such as the array that is a JSON Patch; raises as `decode`."""
+    try:
+        return jiter.from_json(raw, allow_inf_nan=False, catch_duplicate_keys=True, float_mode="decimal")
+    except ValueError as error:
+        raise _refusal(str(error)) from None
 
 
 def encode(resource: Any) -> bytes:

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changing a part of a resource: JSON Patch (RFC 6902) and FHIRPath Patch (https://hl7.org/fhir/R4/fhirpatch.html).
+
+Pure: a decoded resource and a patch go in, a changed resource comes out. Whether the result is valid, and whether
+anybody may make the change, is asked elsewhere.
+"""
