@@ -14,6 +14,7 @@ from typing import Protocol
 
 from salus.audit.event import Event, EventType, Outcome
 from salus.http.errors import problem_response
+from salus.http.formats import bring_into_form
 from salus.http.limits import ANONYMOUS_BURST, ANONYMOUS_PER_SECOND, RateLimit
 from salus.http.message import Header, Receive, Request, Response, Scope, Send, send_response
 from salus.http.routes import PUBLIC, Call, Router, split_path
@@ -89,6 +90,7 @@ class Application:
         except Exception as error:  # noqa: BLE001  the last line: tell nothing, log the kind of error only
             _log.error("request %s: %s", request_id, _where(error))
             response = problem_response(Problem(Kind.FAULT, "Something went wrong on our side."))
+        await bring_into_form(request, response)
         response.headers.append((b"x-request-id", request_id.encode()))
         await send_response(send, response, SECURITY_HEADERS)
 

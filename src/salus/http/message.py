@@ -33,13 +33,19 @@ class Response:
 
 
 class Request:
-    """One HTTP request; the body is read when a route asks for it."""
+    """One HTTP request; the body is read when a route asks for it.
+
+    Attributes:
+        raw_query: as on the wire.
+        form_parameters: parameters that came in the body of a search.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, body_limit: int) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self._query: bytes = scope["query_string"]
+        self.raw_query: bytes = scope["query_string"]
+        self.form_parameters: list[tuple[str, str]] = []
         self._client = scope.get("client")
         self._receive = receive
         self._limit = body_limit
@@ -56,7 +62,7 @@ class Request:
     @property
     def query_text(self) -> str:
         """The query as it was sent, for conditional interactions."""
-        return text_of(self._query, "query")
+        return text_of(self.raw_query, "query")
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Formats and preferences (https://hl7.org/fhir/R4/http.html#mime-type, #ops)."""
+"""Formats and preferences (https://hl7.org/fhir/R4/http.html#mime-type, #ops).
+
+What is asked for is settled once for a request, by `wanted`; the answer is brought into that form on its way out
+(`salus.http.formats`), so that routes need not think of it.
+"""
 
 from __future__ import annotations
 
@@ -9,49 +13,132 @@ from dataclasses import dataclass
 from salus.http.message import Request, Response
 from salus.kernel.errors import Issue, Kind, Problem
 
-_OURS = {"application/fhir+json", "application/json", "json", "text/json", "application/json+fhir"}
-_ACCEPTED = {*_OURS, "*/*", "application/*", ""}
+JSON_PATCH = "application/json-patch+json"  # RFC 6902 section 6
+
+_JSON = {"application/fhir+json", "application/json", "json", "text/json", "application/json+fhir"}
+_XML = {"application/fhir+xml", "application/xml", "xml", "text/xml", "application/xml+fhir"}
+_ANY = {"*/*", "application/*", "text/*", "*"}
+_PLAIN = {*_JSON, "*/*", "application/*", ""}  # headers that can be read without taking them apart
+_VERSIONS = {"4.0", "4.0.0", "4.0.1"}
 _PREFER = re.compile(r'\s*([A-Za-z-]+)\s*=\s*"?([A-Za-z-]+)"?\s*(?:[,;]|$)')
+_PARAMETER = re.compile(r';\s*([A-Za-z-]+)\s*=\s*(?:"([^"]*)"|([^;,"\s]*))')
+_QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")  # RFC 9110 section 12.4.2
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form in which the client wants the answer.
+
+    Attributes:
+        version: `fhirVersion` as it was asked for, to be named in the answer.
+    """
+
+    xml: bool = False
+    pretty: bool = False
+    version: str = ""
+
+
+COMPACT = Form()
+
+
+def wanted(request: Request) -> Form:
+    """The form that the client asks for; `_format` wins over `Accept`.
+
+    Raises:
+        Problem: FORMAT, told as 406, with what is spoken here; INCORRECT for `_pretty` that is neither true nor false.
+    """
+    query = request.raw_query
+    pretty = b"_pretty" in query and _pretty(request)
+    if b"_format" in query or request.form_parameters:
+        asked = _parameter(request, "_format")
+        if asked is not None:
+            xml, version = _read(asked.replace(" ", "+"), "query._format")  # `+` arrives as a space in a query
+            return Form(xml, pretty, version)
+    accept = request.header(b"accept")
+    if accept in _PLAIN:
+        return Form(pretty=True) if pretty else COMPACT
+    xml, version = _best(accept)
+    return Form(xml, pretty, version)
 
 
 def check_accept(request: Request) -> None:
-    """Refuse a format that is not JSON; `_format` wins over `Accept`.
+    """Refuse a format that is not spoken here, before anything is done; raises as `wanted`."""
+    wanted(request)
 
-    Raises:
-        Problem: FORMAT, told as 406 would be: with what is spoken here.
-    """
-    if "format" in request.query_text:
-        asked = next((value for name, value in request.query if name == "_format"), None)
-        if asked is not None:
-            if _bare(asked) not in _OURS:
-                raise _unspoken("query._format")
-            return
-    accept = request.header(b"accept")
-    if accept not in _ACCEPTED and not any(_bare(one) in _ACCEPTED for one in accept.split(",")):
+
+def _pretty(request: Request) -> bool:
+    asked = _parameter(request, "_pretty")
+    if asked not in {None, "true", "false"}:
+        text = "_pretty must be true or false."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("value", text, "query._pretty"),))
+    return asked == "true"
+
+
+def _parameter(request: Request, name: str) -> str | None:
+    pairs = [*request.form_parameters, *request.query]
+    return next((value for known, value in pairs if known == name), None)
+
+
+def _read(media: str, place: str) -> tuple[bool, str]:
+    """Whether a media type is XML (else it is JSON), and its FHIR version; refuses all others."""
+    bare = media.partition(";")[0].strip().lower()
+    version = _parameters(media).get("fhirversion", "")
+    if (bare not in _JSON and bare not in _XML) or (version and version not in _VERSIONS):
+        raise _unspoken(place)
+    return bare in _XML, version
+
+
+def _best(accept: str) -> tuple[bool, str]:
+    """The format that an `Accept` header prefers (RFC 9110 section 12.5.1); JSON where it does not care."""
+    best: tuple[float, bool, str] | None = None
+    for part in accept.split(","):
+        bare = part.partition(";")[0].strip().lower()
+        parameters = _parameters(part)
+        quality = parameters.get("q", "1")
+        weight = float(quality) if _QUALITY.fullmatch(quality) else 0.0
+        version = parameters.get("fhirversion", "")
+        known = bare in _JSON or bare in _XML or bare in _ANY or not bare
+        if not known or not weight or (version and version not in _VERSIONS):
+            continue
+        if best is None or weight > best[0]:
+            best = (weight, bare in _XML, version)
+    if best is None:
         raise _unspoken("http.Accept")
+    return best[1], best[2]
+
+
+def _parameters(media: str) -> dict[str, str]:
+    return {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(media)}
 
 
 def check_content(request: Request, *extra: str) -> str:
-    """Refuse a body that is neither JSON nor one of `extra`; gives the media type.
+    """Refuse a body that is neither JSON nor XML of FHIR nor one of `extra`.
+
+    Returns:
+        `json`, `xml`, or the one of `extra`.
 
     Raises:
         Problem: FORMAT.
     """
     declared = request.header(b"content-type")
-    media, _, parameters = declared.partition(";")
-    media = media.strip().lower()
-    charset = parameters.partition("charset=")[2].strip(' "').lower()
-    if (media not in _OURS and media not in extra) or charset not in {"", "utf-8", "utf8"}:
-        raise _unspoken("http.Content-Type")
+    media = declared.partition(";")[0].strip().lower()
+    if ";" in declared:
+        parameters = _parameters(declared)
+        charset, version = parameters.get("charset", "").lower(), parameters.get("fhirversion", "")
+        if charset not in {"", "utf-8", "utf8"} or (version and version not in _VERSIONS):
+            raise _unspoken("http.Content-Type")
+    if media in _JSON:
+        return "json"
+    if media in _XML:
+        return "xml"
+    if media not in extra:
+        raise _unspoken("http.Content-Type", *extra)
     return media
 
 
-def _bare(media: str) -> str:
-    return media.partition(";")[0].strip().lower().replace(" ", "+")  # `+` arrives as a space in a query
-
-
-def _unspoken(place: str) -> Problem:
-    text = "This server speaks application/fhir+json in UTF-8."
+def _unspoken(place: str, *extra: str) -> Problem:
+    media = " and ".join(dict.fromkeys(("application/fhir+json", "application/fhir+xml", *extra)))
+    text = f"This server speaks {media} of FHIR 4.0 in UTF-8."
     return Problem(Kind.FORMAT, text, issues=(Issue("not-supported", text, place),))
 
 
@@ -73,11 +160,6 @@ class Preferences:
 
 
 _NONE = Preferences()
-
-
-def shown(preferences: Preferences, body: bytes) -> bytes:
-    """The body of an answer to a write: as it is, or nothing with `return=minimal`."""
-    return b"" if preferences.returns == "minimal" else body
 
 
 def etag(version: int) -> bytes:

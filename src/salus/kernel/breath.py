@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Long work on the event loop, in slices: nobody else's request waits for the whole of it."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+
+_SLICE = 0.005  # seconds
+
+
+class Breath:
+    """Gives way to other requests when a slice of time is used up."""
+
+    __slots__ = ("_since",)
+
+    def __init__(self) -> None:
+        self._since = perf_counter()
+
+    async def pause(self) -> None:
+        """Call between steps that are short themselves."""
+        if perf_counter() - self._since > _SLICE:
+            await asyncio.sleep(0)
+            self._since = perf_counter()
