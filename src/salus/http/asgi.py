@@ -83,14 +83,14 @@ class Application:
         request_id = uuid7()
         try:
             response = await self._answer(request, request_id)
+            await bring_into_form(request, response)
         except Problem as problem:
             if problem.kind in {Kind.FAULT, Kind.UNAVAILABLE}:
                 _log.error("request %s: %s: %s", request_id, problem.kind.value, problem.detail)
-            response = problem_response(problem)
+            response = await _told(request, problem)
         except Exception as error:  # noqa: BLE001  the last line: tell nothing, log the kind of error only
             _log.error("request %s: %s", request_id, _where(error))
-            response = problem_response(Problem(Kind.FAULT, "Something went wrong on our side."))
-        await bring_into_form(request, response)
+            response = await _told(request, Problem(Kind.FAULT, "Something went wrong on our side."))
         response.headers.append((b"x-request-id", request_id.encode()))
         await send_response(send, response, SECURITY_HEADERS)
 
@@ -164,6 +164,12 @@ class Application:
                 await self._shutdown()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+async def _told(request: Request, problem: Problem) -> Response:
+    response = problem_response(problem)
+    await bring_into_form(request, response)
+    return response
 
 
 def _where(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from salus.http.negotiate import check_content
 from salus.http.routes import Call, Handler
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
-from salus.kernel.errors import Kind, Problem
+from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.context import Context
 
 
@@ -54,7 +54,8 @@ def sign_in(identity: Identity) -> Handler:
     """POST /auth/token with user, password, one-time code and purpose of use."""
 
     async def handler(call: Call) -> Response:
-        check_content(call.request)
+        if check_content(call.request) != "json":
+            raise Problem(Kind.FORMAT, "Sign in with JSON.", issues=(Issue("not-supported", "Sign in with JSON."),))
         try:
             sent = msgspec.convert(json.decode(await call.request.body()), Credentials)
         except msgspec.ValidationError:

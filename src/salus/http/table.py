@@ -54,6 +54,7 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
             Route("GET", "/fhir/{type}", p.RECORD_SEARCH, type_level.search, "Searches a type."),
             Route("POST", "/fhir/{type}", p.RECORD_CREATE, type_level.create, "Creates a record."),
             Route("PUT", "/fhir/{type}", p.RECORD_UPDATE, type_level.conditional_update, "Conditional update."),
+            Route("PATCH", "/fhir/{type}", p.RECORD_UPDATE, type_level.conditional_patch, "Conditional patch."),
             Route(
                 "DELETE",
                 "/fhir/{type}",
@@ -65,6 +66,7 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
             Route("GET", "/fhir/{type}/_history", p.RECORD_HISTORY, history.of_type, "History of a type."),
             Route("GET", record, p.RECORD_READ, instance.read, "Reads a record."),
             Route("PUT", record, p.RECORD_UPDATE, instance.update, "Replaces a record, or makes it."),
+            Route("PATCH", record, p.RECORD_UPDATE, instance.patch, "Changes a part of a record."),
             Route("DELETE", record, p.RECORD_DELETE, instance.delete, "Deletes a record."),
             Route("GET", f"{record}/_history", p.RECORD_HISTORY, history.of_instance, "History of a record."),
             Route("GET", f"{record}/_history/{{vid}}", p.RECORD_VREAD, instance.vread, "Reads one version."),

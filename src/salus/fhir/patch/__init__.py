@@ -4,3 +4,9 @@
 Pure: a decoded resource and a patch go in, a changed resource comes out. Whether the result is valid, and whether
 anybody may make the change, is asked elsewhere.
 """
+
+from __future__ import annotations
+
+from salus.fhir.patch.document import Patch, of_entry, of_json, of_parameters
+
+__all__ = ["Patch", "of_entry", "of_json", "of_parameters"]

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One record: read, vread, update, delete.  https://hl7.org/fhir/R4/http.html"""
+"""One record: read, vread, update, patch, delete.  https://hl7.org/fhir/R4/http.html"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from salus.fhir import json
 from salus.fhir.definitions import resource_types
+from salus.fhir.patch import Patch, of_json, of_parameters
+from salus.http.formats import resource_in, resource_of
 from salus.http.message import FHIR_JSON, Header, Response
-from salus.http.negotiate import Preferences, check_accept, check_content, etag, not_modified, shown
+from salus.http.negotiate import JSON_PATCH, Preferences, check_accept, check_content, etag, not_modified
 from salus.http.routes import Call
 from salus.kernel.clock import http_date
 from salus.kernel.errors import Kind, Problem
 from salus.records.interactions import delete as deleting
+from salus.records.interactions import patch as patching
 from salus.records.interactions import read as reading
 from salus.records.interactions import update as updating
+from salus.records.interactions.answer import told, told_deleted
 from salus.records.interactions.entry import parse_etag
 from salus.records.store.store import Version
 
@@ -33,10 +37,11 @@ def type_of(call: Call) -> str:
     return type_
 
 
-async def resource_of(call: Call) -> dict[str, Any]:
-    """The resource in the body, strictly decoded."""
-    check_content(call.request)
-    return json.decode(await call.request.body())
+async def patch_of(call: Call) -> Patch:
+    """The patch in the body: JSON Patch by its media type, else a Parameters resource."""
+    media = check_content(call.request, JSON_PATCH)
+    raw = await call.request.body()
+    return of_json(raw) if media == JSON_PATCH else of_parameters(await resource_of(raw, media))
 
 
 def version_headers(version: Version) -> list[Header]:
@@ -49,8 +54,21 @@ def written(call: Call, version: Version, *, made: bool) -> Response:
     headers = version_headers(version)
     place = f"{call.context.base}/{version.type}/{version.id}/_history/{version.version}"
     headers.append((b"location", place.encode()))
-    body = shown(Preferences.of(call.request), version.body)
-    return Response(201 if made else 200, body, FHIR_JSON, headers)
+    status = 201 if made else 200
+    returns = Preferences.of(call.request).returns
+    if returns == "OperationOutcome":
+        body = json.encode(told(version, made=made))
+    else:
+        body = b"" if returns == "minimal" else version.body
+    return Response(status, body, FHIR_JSON, headers)
+
+
+def deleted(call: Call, versions: Sequence[Version]) -> Response:
+    """The answer to a delete: nothing, or the OperationOutcome that `Prefer` asks for."""
+    headers = [(b"etag", etag(versions[0].version))] if len(versions) == 1 else []
+    if Preferences.of(call.request).returns == "OperationOutcome":
+        return Response(200, json.encode(told_deleted(len(versions))), FHIR_JSON, headers)
+    return Response(204, headers=headers)
 
 
 def if_match(call: Call) -> int | None:
@@ -85,12 +103,21 @@ def _conditional(call: Call, version: Version) -> Response:
 async def update(call: Call) -> Response:
     """PUT /fhir/{type}/{id}."""
     check_accept(call.request)
-    resource = await resource_of(call)
+    resource = await resource_in(call.request)
     version, made = await updating.update(call.context, type_of(call), call.path["id"], resource, if_match(call))
     return written(call, version, made=made)
 
 
+async def patch(call: Call) -> Response:
+    """PATCH /fhir/{type}/{id}."""
+    check_accept(call.request)
+    change = await patch_of(call)
+    version = await patching.patch(call.context, type_of(call), call.path["id"], change, if_match(call))
+    return written(call, version, made=False)
+
+
 async def delete(call: Call) -> Response:
     """DELETE /fhir/{type}/{id}."""
+    check_accept(call.request)
     version = await deleting.delete(call.context, type_of(call), call.path["id"], if_match(call))
-    return Response(204, headers=[(b"etag", etag(version.version))] if version else [])
+    return deleted(call, [version] if version else [])

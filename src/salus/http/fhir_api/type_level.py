@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All records of a type: create, search, conditional update and delete.  https://hl7.org/fhir/R4/http.html"""
+"""All records of a type: create, search, conditional update, patch and delete.  https://hl7.org/fhir/R4/http.html"""
 
 from __future__ import annotations
 
-from salus.http.fhir_api.instance import if_match, resource_of, type_of, written
+from salus.http.fhir_api.instance import deleted, if_match, patch_of, type_of, written
+from salus.http.formats import resource_in
 from salus.http.message import FHIR_JSON, Request, Response, pairs, text_of
-from salus.http.negotiate import Preferences, check_accept, check_content, etag
+from salus.http.negotiate import Preferences, check_accept, check_content
 from salus.http.routes import Call
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.interactions import create as creating
 from salus.records.interactions import delete as deleting
+from salus.records.interactions import patch as patching
 from salus.records.interactions import search as searching
 from salus.records.interactions import update as updating
 
@@ -19,7 +21,7 @@ _FORM = "application/x-www-form-urlencoded"
 async def create(call: Call) -> Response:
     """POST /fhir/{type}, with `If-None-Exist`."""
     check_accept(call.request)
-    resource = await resource_of(call)
+    resource = await resource_in(call.request)
     condition = call.request.header(b"if-none-exist").lstrip("?")
     version, made = await creating.create(call.context, type_of(call), resource, condition)
     return written(call, version, made=made)
@@ -35,8 +37,10 @@ async def search_by_post(call: Call) -> Response:
     """POST /fhir/{type}/_search: the parameters travel in the body, so that no proxy writes them down."""
     check_accept(call.request)
     check_content(call.request, _FORM)
-    body = text_of(await call.request.body(), "query")
-    return await _search(call, [*call.request.query, *pairs(body, "query")])
+    sent = pairs(text_of(await call.request.body(), "query"), "query")
+    call.request.form_parameters = sent
+    check_accept(call.request)  # again: `_format` may stand in the body as well
+    return await _search(call, [*call.request.query, *sent])
 
 
 async def _search(call: Call, asked: list[tuple[str, str]]) -> Response:
@@ -56,12 +60,22 @@ async def conditional_update(call: Call) -> Response:
     """PUT /fhir/{type}?…"""
     check_accept(call.request)
     condition = _condition(call.request)
-    resource = await resource_of(call)
+    resource = await resource_in(call.request)
     version, made = await updating.conditional_update(call.context, type_of(call), condition, resource, if_match(call))
     return written(call, version, made=made)
 
 
+async def conditional_patch(call: Call) -> Response:
+    """PATCH /fhir/{type}?…"""
+    check_accept(call.request)
+    condition = _condition(call.request)
+    change = await patch_of(call)
+    version = await patching.conditional_patch(call.context, type_of(call), condition, change, if_match(call))
+    return written(call, version, made=False)
+
+
 async def conditional_delete(call: Call) -> Response:
     """DELETE /fhir/{type}?…"""
-    version = await deleting.conditional_delete(call.context, type_of(call), _condition(call.request))
-    return Response(204, headers=[(b"etag", etag(version.version))] if version else [])
+    check_accept(call.request)
+    versions = await deleting.conditional_delete(call.context, type_of(call), _condition(call.request))
+    return deleted(call, versions)

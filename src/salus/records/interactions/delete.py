@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FHIR delete, and conditional delete of one record.  https://hl7.org/fhir/R4/http.html#delete"""
+"""FHIR delete, and conditional delete of one record or of several.  https://hl7.org/fhir/R4/http.html#delete"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from salus.audit.event import EventType
 from salus.kernel.commit import Unit
 from salus.records.context import Context, audited
 from salus.records.draft import Prepared, prepare_deletion, unit_of
-from salus.records.finding import match_one
+from salus.records.finding import match_some
 from salus.records.persevere import persevering
 from salus.records.store.read import facts_of
 from salus.records.store.store import Version
@@ -26,6 +26,18 @@ def stage(ctx: Context, type_: str, id_: str, if_match: int | None = None) -> Pr
     if row.deleted:
         return None
     return prepare_deletion(ctx, permit, id_=id_, facts=facts_of(row), base=row.version)
+
+
+def stage_matching(ctx: Context, type_: str, query: str, if_match: int | None = None) -> list[Prepared]:
+    """Decide and seal the deletion of whatever matches a search; all of it or, with one that may not go, nothing.
+
+    Raises:
+        Problem: PRECONDITION when more records match than one request may delete (`limits.conditional_deletes`).
+    """
+    found = match_some(ctx, type_, query, "http.url", ctx.services.limits.conditional_deletes)
+    ctx.entities = tuple(entity for id_ in found for entity in attempted(type_, id_, "D"))
+    staged = (stage(ctx, type_, id_, if_match) for id_ in found)
+    return [prepared for prepared in staged if prepared is not None]
 
 
 @audited(EventType.RECORD_DELETE)
@@ -52,25 +64,22 @@ async def delete(ctx: Context, type_: str, id_: str, if_match: int | None = None
 
 @audited(EventType.RECORD_DELETE)
 @persevering
-async def conditional_delete(ctx: Context, type_: str, query: str) -> Version | None:
-    """Delete the one record that matches a search; with several nothing is deleted.
+async def conditional_delete(ctx: Context, type_: str, query: str, if_match: int | None = None) -> list[Version]:
+    """Delete the records that match a search, in one commit with one audit entry.
 
     https://hl7.org/fhir/R4/http.html#3.1.0.7.1
 
     Returns:
-        The version that says so; None when nothing matches.
+        The versions that say so; none when nothing matches.
 
     Raises:
-        Problem: PRECONDITION when several match.
+        Problem: as `stage_matching`.
     """
-    found, _ = match_one(ctx, type_, query, "http.url")
-    prepared = None
-    if found is not None:
-        ctx.entities = attempted(type_, found.version.id, "D")
-        prepared = stage(ctx, type_, found.version.id)
-    if prepared is None:
+    staged = stage_matching(ctx, type_, query, if_match)
+    if not staged:
         await ctx.commit(Unit(), ctx.event(EventType.RECORD_DELETE, reason="nothing matched", query=query))
-        return None
-    event = ctx.event(EventType.RECORD_DELETE, reason=prepared.reason, entities=prepared.entities, query=query)
-    await ctx.commit(unit_of([prepared]), event)
-    return prepared.version
+        return []
+    touched = tuple(entity for one in staged for entity in one.entities)
+    event = ctx.event(EventType.RECORD_DELETE, reason=staged[0].reason, entities=touched, query=query)
+    await ctx.commit(unit_of(staged), event)
+    return [one.version for one in staged]

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a write answers: in a Bundle entry, and in words (https://hl7.org/fhir/R4/http.html#transaction-response).
+
+`Prefer: return` of the request says whether an answer shows the record, an OperationOutcome, or neither
+(https://hl7.org/fhir/R4/http.html#ops); Bundles show neither unless asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from salus.fhir.outcome import information
+from salus.kernel.clock import instant
+from salus.records.store.store import Version
+
+_WORDS = {"POST": "created", "PUT": "updated", "PATCH": "patched"}
+
+
+@dataclass(slots=True)
+class Answer:
+    """One entry of the response.
+
+    Attributes:
+        body: the resource as JSON that a read or search gives.
+        kept: the resource as JSON that a write left, shown if it is asked for.
+        outcome: why the entry failed.
+        told: an OperationOutcome about a success, shown if it is asked for.
+    """
+
+    status: str
+    location: str = ""
+    etag: str = ""
+    updated: int = 0
+    body: bytes = b""
+    kept: bytes = b""
+    outcome: dict[str, Any] | None = None
+    told: dict[str, Any] | None = None
+
+    def response(self, returns: str = "") -> dict[str, Any]:
+        """The entry without its resource.
+
+        Args:
+            returns: `return` of the request's `Prefer`.
+        """
+        response: dict[str, Any] = {"status": self.status}
+        if self.location:
+            response["location"] = self.location
+        if self.etag:
+            response["etag"] = self.etag
+        if self.updated:
+            response["lastModified"] = instant(self.updated)
+        outcome = self.outcome or (self.told if returns == "OperationOutcome" else None)
+        if outcome is not None:
+            response["outcome"] = outcome
+        return {"response": response}
+
+
+def answer_made(version: Version, new: bool) -> Answer:
+    """The record was made or changed."""
+    return Answer(
+        "201 Created" if new else "200 OK",
+        f"{version.type}/{version.id}/_history/{version.version}",
+        f'W/"{version.version}"',
+        version.updated,
+        kept=version.body,
+        told=told(version, made=new),
+    )
+
+
+def answer_found(version: Version) -> Answer:
+    """A conditional create found the record there."""
+    return answer_made(version, new=False)
+
+
+def answer_deleted(count: int) -> Answer:
+    """Records were deleted, or there was nothing left to delete."""
+    return Answer("204 No Content", told=told_deleted(count))
+
+
+def results(entries: Sequence[Answer], returns: str = "") -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Answers in the form that `salus.fhir.bundle.responses` writes."""
+    for answer in entries:
+        shown = answer.body or (answer.kept if returns == "representation" else b"")
+        yield answer.response(returns), shown
+
+
+def told(version: Version, *, made: bool) -> dict[str, Any]:
+    """OperationOutcome about a write that succeeded."""
+    verb = "created" if made else _WORDS.get(version.method, "kept") if version.method != "POST" else "found"
+    return information(f"The record was {verb}; its version is {version.version}.")
+
+
+def told_deleted(count: int) -> dict[str, Any]:
+    """OperationOutcome about a deletion."""
+    words = "One record was deleted." if count == 1 else f"{count} records were deleted."
+    return information(words if count else "There was nothing to delete.", code="deleted" if count else "informational")
