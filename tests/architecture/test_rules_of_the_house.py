@@ -186,7 +186,7 @@ def test_everything_below_fhir_asks_for_a_permission() -> None:
 def test_every_interaction_is_audited() -> None:
     """The ones that `http` may call are wrapped, so that a failure is written down before it is told."""
     wrapped = audited.__name__
-    for path in ("read", "create", "update", "delete", "history", "search", "transaction"):
+    for path in ("read", "create", "update", "patch", "delete", "history", "search", "transaction"):
         tree = modules()[f"records/interactions/{path}.py"]
         public = [
             node
@@ -202,7 +202,7 @@ def test_every_interaction_is_audited() -> None:
 
 def test_access_is_asked_for_in_every_interaction() -> None:
     """By `decide`, or by handing the whole to something that decides; a batch hands each entry on."""
-    deciding = re.compile(r"\.decide\(|\b(stage|stage_writes|match_one|_carry_out|_get)\(")
+    deciding = re.compile(r"\.decide\(|\b(stage|stage_matching|stage_writes|match_one|_carry_out|_get)\(")
     stories = {
         f"{name}:{node.name}": ast.unparse(tree if name.endswith("batch.py") else node)
         for name, tree in modules().items()

@@ -20,6 +20,7 @@ _INTERACTIONS = (
     "read",
     "vread",
     "update",
+    "patch",
     "delete",
     "history-instance",
     "history-type",
@@ -30,13 +31,16 @@ _KEPT_APART = {"AuditEvent": ("read", "search-type"), "OperationDefinition": ("r
 
 
 @lru_cache(maxsize=64)
-def capability(base: str, version: str, operations: tuple[Definition, ...] = ()) -> dict[str, Any]:
+def capability(
+    base: str, version: str, operations: tuple[Definition, ...] = (), *, deletes_several: bool = False
+) -> dict[str, Any]:
     """Describe the server.
 
     Args:
         base: FHIR base address of the tenant.
         version: version of Salus.
         operations: every operation that can be called.
+        deletes_several: whether a conditional delete may delete more than one record.
     """
     described: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
@@ -46,7 +50,8 @@ def capability(base: str, version: str, operations: tuple[Definition, ...] = ())
         "software": {"name": "Salus", "version": version},
         "implementation": {"description": "Salus health records", "url": base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
+        "patchFormat": ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
         "rest": [
             {
                 "mode": "server",
@@ -54,7 +59,10 @@ def capability(base: str, version: str, operations: tuple[Definition, ...] = ())
                     "cors": False,
                     "description": "Every request but this one needs a bearer token. TLS 1.3 only.",
                 },
-                "resource": [_resource(type_) | _operations(type_, base, operations) for type_ in resource_types()],
+                "resource": [
+                    _resource(type_, deletes_several=deletes_several) | _operations(type_, base, operations)
+                    for type_ in resource_types()
+                ],
                 "interaction": [{"code": code} for code in ("transaction", "batch", "history-system")],
             }
         ],
@@ -79,7 +87,7 @@ def _applies(operation: Definition, type_: str) -> bool:
     return operation.levels != ("system",) and (not operation.types or type_ in operation.types)
 
 
-def _resource(type_: str) -> dict[str, Any]:
+def _resource(type_: str, *, deletes_several: bool) -> dict[str, Any]:
     kept_apart = _KEPT_APART.get(type_)
     described: dict[str, Any] = {
         "type": type_,
@@ -96,7 +104,7 @@ def _resource(type_: str) -> dict[str, Any]:
         "conditionalCreate": True,
         "conditionalRead": "not-match",
         "conditionalUpdate": True,
-        "conditionalDelete": "single",
+        "conditionalDelete": "multiple" if deletes_several else "single",
         "referencePolicy": ["literal", "logical"],
         "searchInclude": [f"{type_}:{code}" for code, known in supported.items() if known.kind == "reference"],
         "searchParam": [

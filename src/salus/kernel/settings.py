@@ -79,6 +79,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_per_second: int = 200
     burst: int = 400
     search_candidates: int = 20_000
+    conditional_deletes: int = 1
     page_size: int = 20
     page_size_max: int = 1_000
 

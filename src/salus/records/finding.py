@@ -89,6 +89,16 @@ def match_one(ctx: Context, type_: str, condition: str, place: str) -> tuple[Fou
     Raises:
         Problem: PRECONDITION when several match; INCORRECT when the condition is empty or not understood.
     """
+    found, guard = match_some(ctx, type_, condition, place, 1)
+    return (found[0] if found else None), guard
+
+
+def match_some(ctx: Context, type_: str, condition: str, place: str, most: int) -> tuple[list[Found], Guard]:
+    """Find the records that a condition names, among those that the actor may search; raises as `match_one`.
+
+    Args:
+        most: with more matches than this nothing is given.
+    """
     permit = ctx.decide(Permission.RECORD_SEARCH, type_)
     query = read_query(ctx, permit, pairs_of(condition, place))
     if not query.clauses and not query.joins and not query.filters:
@@ -98,11 +108,11 @@ def match_one(ctx: Context, type_: str, condition: str, place: str) -> tuple[Fou
     how = plan_of(ctx, permit, query, lasting=True)
     steps = tuple(Guard(ctx.actor.tenant, other, expression, since) for other, expression in how.relied)
     guard = Guard(ctx.actor.tenant, type_, how.expression, since, steps)
-    found: Found | None = None
-    for hit in hits(ctx, permit, how, expected=2):
-        if found is not None:
-            raise several(place)
+    found: list[Found] = []
+    for hit in hits(ctx, permit, how, expected=most + 1):
+        if len(found) == most:
+            raise several(place, most)
         version = hit.version
         touched = entities(hit.row.owners, type_, version.id, version.version, "R")
-        found = Found(version, touched, permit.reason)
+        found.append(Found(version, touched, permit.reason))
     return found, guard

@@ -17,9 +17,9 @@ def gone(version: int) -> Problem:
     return Problem(Kind.GONE, "This record was deleted.", f"deleted in version {version}")
 
 
-def several(where: str) -> Problem:
-    """A condition that must match at most one record matches several (https://hl7.org/fhir/R4/http.html#ccreate)."""
-    text = "The condition matches more than one record."
+def several(where: str, most: int = 1) -> Problem:
+    """A condition matches more records than it may (https://hl7.org/fhir/R4/http.html#ccreate)."""
+    text = f"The condition matches more than {'one record' if most == 1 else f'{most} records'}."
     return Problem(Kind.PRECONDITION, text, issues=(Issue("multiple-matches", text, where),))
 
 

@@ -202,7 +202,7 @@ _BAD = {
     "no resource": (_entry("POST", "Observation"), 400, ""),
     "no request": ({"resource": {"resourceType": "Patient"}}, 400, "request"),
     "unknown type": (_entry("POST", "Nonsense", {"resourceType": "Nonsense"}), 400, "request.url"),
-    "unknown method": (_entry("HEAD", "Patient/anna"), 400, "request.method"),
+    "unknown method": (_entry("TRACE", "Patient/anna"), 400, "request.method"),
     "wrong id": (_entry("PUT", "Patient/bert", {"resourceType": "Patient", "id": "x"}), 400, "resource.id"),
     "delete of nothing": (_entry("DELETE", "Patient/nobody"), 404, ""),
     "bad if-match": (_entry("PUT", "Patient/anna", _ANNA, ifMatch="x"), 400, "request.ifMatch"),

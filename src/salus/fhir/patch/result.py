@@ -31,7 +31,7 @@ def settle(before: dict[str, Any], after: Any) -> dict[str, Any]:
         raise _refused("A patch may not change the type of a resource.", "resourceType")
     if after.get("id") != before["id"]:
         raise _refused("A patch may not change the id of a resource.", f"{type_}.id")
-    settled: dict[str, Any] = _without_empty(after)
+    settled: dict[str, Any] = without_empty(after)
     if "text" in settled and settled["text"] == before.get("text") and _told(before) != _told(settled):
         status = settled["text"].get("status") if isinstance(settled["text"], dict) else ""
         if status == "additional":
@@ -46,20 +46,21 @@ def _told(resource: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if name not in _NOT_TOLD}
 
 
-def _without_empty(node: Any) -> Any:
+def without_empty(node: Any) -> Any:
+    """A copy without empty objects and arrays, of which FHIR has none."""
     if isinstance(node, dict):
-        kept = {name: _siblings(value) if name[:1] == "_" else _without_empty(value) for name, value in node.items()}
+        kept = {name: _siblings(value) if name[:1] == "_" else without_empty(value) for name, value in node.items()}
         return {name: value for name, value in kept.items() if value not in ({}, [])}
     if isinstance(node, list):
-        return [item for item in map(_without_empty, node) if item not in ({}, [])]
+        return [item for item in map(without_empty, node) if item not in ({}, [])]
     return node
 
 
 def _siblings(node: Any) -> Any:
     """What stands beside primitives; in an array null keeps the place of what is empty."""
     if not isinstance(node, list):
-        return _without_empty(node)
-    kept = [_without_empty(item) or None for item in node]
+        return without_empty(node)
+    kept = [without_empty(item) or None for item in node]
     return kept if any(kept) else []
 
 

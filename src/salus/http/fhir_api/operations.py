@@ -15,6 +15,7 @@ from salus.fhir.capability import PUBLISHED
 from salus.fhir.operations.definition import Definition, Level, operation_definition
 from salus.fhir.operations.search import matching
 from salus.http.fhir_api.instance import type_of
+from salus.http.formats import resource_of
 from salus.http.message import FHIR_JSON, Header, Response
 from salus.http.negotiate import check_accept, check_content, etag
 from salus.http.routes import Call, Handler, Route
@@ -74,8 +75,7 @@ async def _body(call: Call) -> dict[str, Any] | None:
     raw = await call.request.body()
     if not raw:
         return None
-    check_content(call.request)
-    return json.decode(raw)
+    return await resource_of(raw, check_content(call.request))
 
 
 # ── OperationDefinition ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,12 +6,15 @@ from __future__ import annotations
 from salus import __version__
 from salus.fhir import bundle, json
 from salus.fhir.capability import capability
+from salus.http.formats import resource_of
 from salus.http.message import FHIR_JSON, Response
-from salus.http.negotiate import check_accept, check_content
+from salus.http.negotiate import Preferences, check_accept, check_content
 from salus.http.routes import Call
 from salus.kernel.errors import Issue, Kind, Problem
+from salus.records.interactions.answer import results
 from salus.records.interactions.batch import batch
-from salus.records.interactions.entry import Fresh, entries_of, results
+from salus.records.interactions.entry import Fresh, entries_apart
+from salus.records.interactions.targets import PIN
 from salus.records.interactions.transaction import transaction
 from salus.records.operations.in_batch import operate
 from salus.records.operations.table import OPERATIONS
@@ -21,22 +24,28 @@ async def metadata(call: Call) -> Response:
     """GET /fhir/metadata: needs no credential (https://hl7.org/fhir/R4/http.html#capabilities)."""
     check_accept(call.request)
     definitions = tuple(operation.definition for operation in OPERATIONS)
-    return Response(200, json.encode(capability(call.context.base, __version__, definitions)), FHIR_JSON)
+    several = call.context.services.limits.conditional_deletes > 1
+    described = capability(call.context.base, __version__, definitions, deletes_several=several)
+    return Response(200, json.encode(described), FHIR_JSON)
 
 
 async def bundle_in(call: Call) -> Response:
     """POST /fhir."""
     check_accept(call.request)
-    check_content(call.request)
+    media = check_content(call.request)
     raw = await call.request.body()
-    sent = json.decode(raw)
+    sent = await resource_of(raw, media)
     kind = sent.get("type")
     if sent.get("resourceType") != "Bundle" or kind not in {"transaction", "batch"}:
         text = "Send a Bundle of type transaction or batch here; single resources go to /fhir/<type>."
         raise Problem(Kind.INCORRECT, text, issues=(Issue("invalid", text, "Bundle.type"),))
-    limit = call.context.services.limits.bundle_entries
+    ctx = call.context
+    limit = ctx.services.limits.bundle_entries
+    base = ctx.base + "/"
     if kind == "batch":
-        answers = await batch(call.context, entries_of(sent, limit), operate)
+        answers = await batch(ctx, entries_apart(sent, limit, base), operate)
     else:
-        answers = await transaction(call.context, Fresh(sent, raw, limit))
-    return Response(200, bundle.responses(f"{kind}-response", results(answers)), FHIR_JSON)
+        again = raw if media == "json" else json.encode(sent)
+        answers = await transaction(ctx, Fresh(sent, again, limit, base), pins=PIN.encode() in raw)
+    returns = Preferences.of(call.request).returns
+    return Response(200, bundle.responses(f"{kind}-response", results(answers, returns)), FHIR_JSON)

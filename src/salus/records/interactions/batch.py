@@ -11,12 +11,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from salus.fhir.outcome import outcome
+from salus.fhir.patch import of_entry
+from salus.fhir.references import rewrite
+from salus.kernel.breath import Breath
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
+from salus.records.interactions.answer import Answer, answer_deleted, answer_made
 from salus.records.interactions.create import create
 from salus.records.interactions.delete import conditional_delete, delete
-from salus.records.interactions.entry import STATUS, Answer, Entry, answer_made, placed
+from salus.records.interactions.entry import STATUS, Entry, placed
 from salus.records.interactions.get import get_in_bundle
+from salus.records.interactions.patch import conditional_patch, patch
+from salus.records.interactions.targets import Apart
 from salus.records.interactions.update import conditional_update, update
 
 Operate = Callable[[Context, Entry], Awaitable[Answer]]
@@ -25,10 +31,11 @@ Operate = Callable[[Context, Entry], Awaitable[Answer]]
 _TOGETHER = 32  # entries on their way at once: enough to share flushes, not enough to crowd others out
 
 
-async def batch(ctx: Context, entries: Sequence[Entry], operate: Operate) -> list[Answer]:
+async def batch(ctx: Context, entries: Sequence[Entry | Problem], operate: Operate) -> list[Answer]:
     """Carry out a batch Bundle.
 
     Args:
+        entries: as `salus.records.interactions.entry.entries_apart` reads them.
         operate: for entries that call an operation.
 
     Returns:
@@ -37,17 +44,30 @@ async def batch(ctx: Context, entries: Sequence[Entry], operate: Operate) -> lis
     Raises:
         Problem: UNAVAILABLE or FAULT, which concern the server and not an entry.
     """
+    apart = Apart(frozenset(one.full_url for one in entries if isinstance(one, Entry) and _makes(one)))
     answers: list[Answer] = []
     for start in range(0, len(entries), _TOGETHER):
-        answers += await asyncio.gather(*(_one(ctx, entry, operate) for entry in entries[start : start + _TOGETHER]))
+        some = entries[start : start + _TOGETHER]
+        answers += await asyncio.gather(*(_one(ctx, entry, operate, apart, Breath()) for entry in some))
     return answers
 
 
-async def _one(ctx: Context, entry: Entry, operate: Operate) -> Answer:
+def _makes(entry: Entry) -> bool:
+    return entry.method == "POST" and bool(entry.full_url) and not entry.operation
+
+
+async def _one(ctx: Context, entry: Entry | Problem, operate: Operate, apart: Apart, breath: Breath) -> Answer:
+    await breath.pause()  # those before it in the same slice may have taken long
+    if isinstance(entry, Problem):
+        return Answer(STATUS.get(entry.kind, "400 Bad Request"), outcome=outcome(entry))
     alone = Context(ctx.services, ctx.actor, ctx.request, ctx.address)
     try:
         with placed(entry):
-            return await (operate(alone, entry) if entry.operation else _carry_out(alone, entry))
+            if entry.operation:
+                return await operate(alone, entry)
+            if entry.resource is not None:
+                rewrite(entry.resource, apart)  # changes nothing: it only meets what may not be there
+            return await _carry_out(alone, entry)
     except Problem as problem:
         status = STATUS.get(problem.kind)
         if status is None:
@@ -56,16 +76,20 @@ async def _one(ctx: Context, entry: Entry, operate: Operate) -> Answer:
 
 
 async def _carry_out(ctx: Context, entry: Entry) -> Answer:
-    if entry.method == "GET":
+    if entry.reads:
         return await get_in_bundle(ctx, entry)
     if entry.method == "DELETE":
         if entry.query:
-            await conditional_delete(ctx, entry.type, entry.query)
-        else:
-            await delete(ctx, entry.type, entry.id, entry.if_match)
-        return Answer("204 No Content")
+            return answer_deleted(len(await conditional_delete(ctx, entry.type, entry.query, entry.if_match)))
+        gone = await delete(ctx, entry.type, entry.id, entry.if_match)
+        return answer_deleted(1 if gone else 0)
     if entry.resource is None:
         raise Problem(Kind.INCORRECT, f"{entry.method} needs a resource.")
+    if entry.method == "PATCH":
+        change = of_entry(entry.resource)
+        if entry.query:
+            return answer_made(await conditional_patch(ctx, entry.type, entry.query, change, entry.if_match), new=False)
+        return answer_made(await patch(ctx, entry.type, entry.id, change, entry.if_match), new=False)
     if entry.method == "POST":
         version, made = await create(ctx, entry.type, entry.resource, entry.if_none_exist)
     elif entry.query:

@@ -28,15 +28,18 @@ def stage(ctx: Context, type_: str, id_: str, if_match: int | None = None) -> Pr
     return prepare_deletion(ctx, permit, id_=id_, facts=facts_of(row), base=row.version)
 
 
-def stage_matching(ctx: Context, type_: str, query: str, if_match: int | None = None) -> list[Prepared]:
+def stage_matching(
+    ctx: Context, type_: str, query: str, if_match: int | None = None, place: str = "http.url"
+) -> list[Prepared]:
     """Decide and seal the deletion of whatever matches a search; all of it or, with one that may not go, nothing.
 
     Raises:
         Problem: PRECONDITION when more records match than one request may delete (`limits.conditional_deletes`).
     """
-    found = match_some(ctx, type_, query, "http.url", ctx.services.limits.conditional_deletes)
-    ctx.entities = tuple(entity for id_ in found for entity in attempted(type_, id_, "D"))
-    staged = (stage(ctx, type_, id_, if_match) for id_ in found)
+    found, _ = match_some(ctx, type_, query, place, ctx.services.limits.conditional_deletes)
+    ids = [one.version.id for one in found]
+    ctx.entities = tuple(entity for id_ in ids for entity in attempted(type_, id_, "D"))
+    staged = (stage(ctx, type_, id_, if_match) for id_ in ids)
     return [prepared for prepared in staged if prepared is not None]
 
 

@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entries of transaction and batch Bundles: reading the requests, writing the answers.
+"""Entries of transaction and batch Bundles: reading the requests.
 
-https://hl7.org/fhir/R4/bundle.html  https://hl7.org/fhir/R4/http.html#transaction-response
+https://hl7.org/fhir/R4/bundle.html  https://hl7.org/fhir/R4/http.html#transaction
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from salus.fhir import json
 from salus.fhir.definitions import resource_types
 from salus.fhir.outcome import ISSUE_TYPES
-from salus.kernel.clock import instant
+from salus.fhir.search.dates import interval
 from salus.kernel.errors import Issue, Kind, Problem
-from salus.records.store.store import Version
 
-_METHODS = {"GET", "POST", "PUT", "DELETE"}
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+_READING = {"GET", "HEAD"}
 _TYPES = frozenset(resource_types())
 STATUS = {
     Kind.FORBIDDEN: "403 Forbidden",
@@ -43,6 +42,8 @@ class Entry:
         id: from the address; assigned by a transaction for new records.
         query: the search part of a conditional address or of a GET.
         tail: what follows the id in the address of a GET (`_history`, `_history/3`).
+        if_none_match: ETags that the client has already, as text, for a read.
+        if_modified_since: in milliseconds, for a read.
         operation: name of the operation that the address calls, without `$`.
     """
 
@@ -56,66 +57,71 @@ class Entry:
     resource: dict[str, Any] | None
     if_match: int | None
     if_none_exist: str
+    if_none_match: str = ""
+    if_modified_since: int | None = None
     operation: str = ""
 
-
-@dataclass(slots=True)
-class Answer:
-    """One entry of the response: `response.*` and the resource as JSON, if it is to be shown."""
-
-    status: str
-    location: str = ""
-    etag: str = ""
-    updated: int = 0
-    body: bytes = b""
-    outcome: dict[str, Any] | None = None
-
-    def response(self) -> dict[str, Any]:
-        """The entry without its resource."""
-        response: dict[str, Any] = {"status": self.status}
-        if self.location:
-            response["location"] = self.location
-        if self.etag:
-            response["etag"] = self.etag
-        if self.updated:
-            response["lastModified"] = instant(self.updated)
-        if self.outcome is not None:
-            response["outcome"] = self.outcome
-        return {"response": response}
+    @property
+    def reads(self) -> bool:
+        """Whether the entry changes nothing."""
+        return self.method in _READING
 
 
 class Fresh:
-    """Gives the entries of a Bundle, decoded anew for every attempt but the first."""
+    """Gives the entries of a Bundle, decoded anew for every attempt but the first.
 
-    def __init__(self, sent: dict[str, Any], raw: bytes, limit: int) -> None:
+    Args:
+        sent: the decoded Bundle.
+        raw: the same as JSON bytes, should it be needed again.
+        limit, base: as `entries_of` takes them.
+    """
+
+    def __init__(self, sent: dict[str, Any], raw: bytes, limit: int, base: str = "") -> None:
         self._first: dict[str, Any] | None = sent
         self._raw = raw
         self._limit = limit
+        self._base = base
 
     def __call__(self) -> list[Entry]:
         """Entries that nobody has written into yet."""
         sent, self._first = self._first, None
-        return entries_of(sent if sent is not None else json.decode(self._raw), self._limit)
+        return entries_of(sent if sent is not None else json.decode(self._raw), self._limit, self._base)
 
 
-def entries_of(bundle: dict[str, Any], limit: int) -> list[Entry]:
-    """Read the requests of a decoded transaction or batch Bundle.
+def entries_of(bundle: dict[str, Any], limit: int, base: str = "") -> list[Entry]:
+    """Read the requests of a decoded transaction.
 
     Args:
         limit: the largest number of entries that is taken.
+        base: own base address; a request may spell its address in full.
 
     Raises:
         Problem: INCORRECT with the place of the entry that cannot be read; TOO_LARGE above the limit.
     """
+    return [_entry(index, item, base) for index, item in enumerate(_items(bundle, limit))]
+
+
+def entries_apart(bundle: dict[str, Any], limit: int, base: str = "") -> list[Entry | Problem]:
+    """Read the requests of a decoded batch: an entry that cannot be read stands as its Problem."""
+    found: list[Entry | Problem] = []
+    for index, item in enumerate(_items(bundle, limit)):
+        try:
+            found.append(_entry(index, item, base))
+        except Problem as problem:
+            found.append(problem)
+    return found
+
+
+def _items(bundle: dict[str, Any], limit: int) -> list[Any]:
     raw = bundle.get("entry", [])
     if not isinstance(raw, list):
         raise _unreadable("Bundle.entry", "entry must be an array")
     if len(raw) > limit:
         raise Problem(Kind.TOO_LARGE, f"A Bundle may have {limit} entries.")
-    return [_entry(index, item) for index, item in enumerate(raw)]
+    return raw
 
 
-def _entry(index: int, item: Any) -> Entry:
+def _entry(index: int, item: Any, base: str) -> Entry:
     place = f"Bundle.entry[{index}]"
     if not isinstance(item, dict):
         raise _unreadable(place, "an entry must be an object")
@@ -124,18 +130,22 @@ def _entry(index: int, item: Any) -> Entry:
         raise _unreadable(f"{place}.request", "an entry needs a request")
     method, url = request.get("method"), request.get("url")
     if not isinstance(method, str) or method not in _METHODS:
-        raise _unreadable(f"{place}.request.method", "the method must be GET, POST, PUT or DELETE")
+        raise _unreadable(f"{place}.request.method", "the method must be GET, HEAD, POST, PUT, PATCH or DELETE")
     if not isinstance(url, str):
         raise _unreadable(f"{place}.request.url", "the request needs an address")
-    address, operation, query = _operation(url)
+    address, operation, query = _operation(url.removeprefix(base) if base else url)
     type_, id_, tail = _split(address, place, on_system=bool(operation))
     resource = item.get("resource")
     if resource is not None and not isinstance(resource, dict):
         raise _unreadable(f"{place}.resource", "a resource must be an object")
     if method == "POST" and id_ and not operation:
         raise _unreadable(f"{place}.request.url", "POST goes to a type, without an id")
-    if method in {"PUT", "DELETE"} and not (id_ or query):
+    if method in {"PUT", "PATCH", "DELETE"} and not (id_ or query) and not operation:
         raise _unreadable(f"{place}.request.url", f"{method} needs an id or a condition")
+    if tail and method not in _READING:
+        raise _unreadable(f"{place}.request.url", f"{method} goes to a record, never to one of its versions")
+    if id_ and query and method not in _READING and not operation:
+        raise _unreadable(f"{place}.request.url", f"{method} takes an id or a condition, not both")
     return Entry(
         index=index,
         method=method,
@@ -147,6 +157,8 @@ def _entry(index: int, item: Any) -> Entry:
         resource=resource,
         if_match=_version(_text(request, "ifMatch", f"{place}.request"), place),
         if_none_exist=_text(request, "ifNoneExist", f"{place}.request").lstrip("?"),
+        if_none_match=_text(request, "ifNoneMatch", f"{place}.request"),
+        if_modified_since=_moment(_text(request, "ifModifiedSince", f"{place}.request"), place),
         operation=operation,
     )
 
@@ -178,6 +190,16 @@ def _version(etag: str, place: str) -> int | None:
     if not etag:
         return None
     return parse_etag(etag, f"{place}.request.ifMatch")
+
+
+def _moment(text: str, place: str) -> int | None:
+    """Milliseconds of an instant (https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.request.ifModifiedSince)."""
+    if not text:
+        return None
+    found = interval(text)
+    if found is None or found[0] is None or "T" not in text:
+        raise _unreadable(f"{place}.request.ifModifiedSince", "a moment is written as 2026-01-31T08:00:00Z")
+    return found[0]
 
 
 def parse_etag(etag: str, place: str) -> int:
@@ -228,24 +250,3 @@ def _join(prefix: str, place: str) -> str:
         _, dot, rest = place.partition(".")
         return f"{prefix}.resource{dot}{rest}"
     return f"{prefix}.{place}"
-
-
-def answer_made(version: Version, new: bool) -> Answer:
-    """The record was made or replaced."""
-    return Answer(
-        "201 Created" if new else "200 OK",
-        f"{version.type}/{version.id}/_history/{version.version}",
-        f'W/"{version.version}"',
-        version.updated,
-    )
-
-
-def answer_found(version: Version) -> Answer:
-    """A conditional create found the record there."""
-    return answer_made(version, new=False)
-
-
-def results(entries: Sequence[Answer]) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Answers in the form that `salus.fhir.bundle.responses` writes."""
-    for answer in entries:
-        yield answer.response(), answer.body

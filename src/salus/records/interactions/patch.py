@@ -84,7 +84,9 @@ async def patch(ctx: Context, type_: str, id_: str, change: Patch, if_match: int
 
 @audited(EventType.RECORD_UPDATE)
 @persevering
-async def conditional_patch(ctx: Context, type_: str, query: str, change: Patch, if_match: int | None = None) -> Version:
+async def conditional_patch(
+    ctx: Context, type_: str, query: str, change: Patch, if_match: int | None = None
+) -> Version:
     """Change a part of the one record that matches a search.
 
     Raises:

@@ -1,35 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """FHIR transaction: all entries or none.  https://hl7.org/fhir/R4/http.html#transaction
 
-Entries are staged in the order of the specification (DELETE, POST, PUT, GET) and committed as one unit with one audit
-entry. What an actor may do is judged by the relations as they were before the transaction.
+Entries are staged in the order of the specification (DELETE, POST, PUT and PATCH, GET and HEAD) and committed as one
+unit with one audit entry. What an actor may do is judged by the relations as they were before the transaction.
 """
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from salus.access.permissions import Permission
 from salus.audit.event import Entity, EventType
+from salus.fhir.patch import of_entry
 from salus.fhir.references import rewrite
+from salus.kernel.breath import Breath
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.kernel.ids import uuid7
 from salus.records.context import Context, audited
 from salus.records.draft import Prepared, unit_of
 from salus.records.finding import Found, match_one
-from salus.records.interactions import create, delete, update
-from salus.records.interactions.entry import Answer, Entry, answer_found, answer_made, placed
+from salus.records.interactions import create, delete, patch, update
+from salus.records.interactions.answer import Answer, answer_deleted, answer_found, answer_made
+from salus.records.interactions.entry import Entry, placed
 from salus.records.interactions.get import check_get, get_in_bundle
-from salus.records.interactions.targets import Targets
-from salus.records.persevere import persevering
+from salus.records.interactions.targets import Targets, pin
+from salus.records.persevere import RACED, persevering
 from salus.records.store.write import Guard
-from salus.records.wording import wrong_id
+from salus.records.wording import absent, wrong_id
 
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3}
-_BREATH = 16  # entries between two breaths of the event loop
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 
 
 @dataclass(slots=True)
@@ -37,30 +39,41 @@ class Staging:
     """What the entries of a Bundle have come to so far.
 
     Attributes:
+        pins: whether references may ask to become version-specific.
         prepared: versions to be written.
         guards: what conditional entries rely on.
         answers: by position in the Bundle.
         read: records that conditional entries found.
         named: (type, id) of everything that is changed.
+        kept: (type, id) of everything that conditional creates rely on.
         same: entries that ask for the same new record as an earlier one, by position.
+        written: `Type/id` of every record that an entry makes or changes.
+        promised: versions that references were given, by `Type/id`.
+        matches: what the conditions of conditional updates match, by position.
     """
 
+    pins: bool = False
     prepared: list[Prepared] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
     answers: dict[int, Answer] = field(default_factory=dict)
     read: list[Entity] = field(default_factory=list)
     named: set[tuple[str, str]] = field(default_factory=set)
+    kept: set[tuple[str, str]] = field(default_factory=set)
     same: dict[int, Entry] = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)
+    promised: dict[str, int] = field(default_factory=dict)
+    matches: dict[int, tuple[Found | None, Guard]] = field(default_factory=dict)
 
 
 @audited(EventType.RECORD_TRANSACTION)
 @persevering
-async def transaction(ctx: Context, fresh: Callable[[], Sequence[Entry]]) -> list[Answer]:
+async def transaction(ctx: Context, fresh: Callable[[], Sequence[Entry]], *, pins: bool = False) -> list[Answer]:
     """Carry out a transaction Bundle.
 
     Args:
         fresh: gives the entries as `salus.records.interactions.entry.entries_of` reads them. Staging writes ids and
             references into them, so that a second attempt after a race needs them anew.
+        pins: whether a reference may ask to become version-specific.
 
     Returns:
         One answer per entry, in the order of the request.
@@ -69,7 +82,7 @@ async def transaction(ctx: Context, fresh: Callable[[], Sequence[Entry]]) -> lis
         Problem: whatever the first failing entry raises, its places starting at `Bundle.entry[i]`; nothing is kept.
     """
     entries = fresh()
-    staging = Staging()
+    staging = Staging(pins)
     await stage_writes(ctx, entries, staging)
     _refuse_reading_by_new_relation(ctx, entries, staging)
     if staging.prepared or staging.guards:
@@ -78,37 +91,43 @@ async def transaction(ctx: Context, fresh: Callable[[], Sequence[Entry]]) -> lis
         event = ctx.event(EventType.RECORD_TRANSACTION, reason=reasons, entities=(*touched, *staging.read))
         await ctx.commit(unit_of(staging.prepared, staging.guards), event)
     for entry in entries:
-        if entry.method == "GET":
+        if entry.reads:
             staging.answers[entry.index] = await get_in_bundle(ctx, entry)
     return [staging.answers[entry.index] for entry in entries]
 
 
 async def stage_writes(ctx: Context, entries: Sequence[Entry], staging: Staging) -> None:
     """Stage everything but the reads; gives way to other requests between entries."""
+    breath = Breath()
     for entry in entries:
-        if entry.operation:
+        if entry.operation or entry.reads:
             with placed(entry):
-                text = "An operation may be an entry of a batch, not of a transaction."
-                raise Problem(Kind.INCORRECT, text, issues=(Issue("not-supported", text, "request.url"),))
-        if entry.method == "GET":  # a read that cannot be answered stops the transaction before anything is written
-            with placed(entry):
-                check_get(ctx, entry)
-    conditional = _resolve_conditional_creates(ctx, entries, staging)
-    mapping = Targets(ctx, _addresses(entries, conditional, staging.same))
-    ordered = sorted((e for e in entries if e.method != "GET"), key=lambda e: _ORDER[e.method])
-    for number, entry in enumerate(ordered):
+                _check_read(ctx, entry)
+            await breath.pause()
+    matched = await _resolve_conditions(ctx, entries, staging, breath)
+    targets = _targets(ctx, entries, matched, staging)
+    ordered = sorted((entry for entry in entries if not entry.reads), key=lambda entry: _ORDER[entry.method])
+    for entry in ordered:
         if entry.index not in staging.answers and entry.index not in staging.same:
             with placed(entry):
-                _stage_one(ctx, entry, mapping, staging)
-        if number % _BREATH == _BREATH - 1:
-            await asyncio.sleep(0)
+                _stage_one(ctx, entry, targets, staging)
+            await breath.pause()
     for index, first in staging.same.items():
         staging.answers[index] = dataclasses.replace(staging.answers[first.index], status="200 OK")
+    _keep_promises(staging)
+
+
+def _check_read(ctx: Context, entry: Entry) -> None:
+    """A read that cannot be answered stops the transaction before anything is written."""
+    if entry.operation:
+        text = "An operation may be an entry of a batch, not of a transaction."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("not-supported", text, "request.url"),))
+    check_get(ctx, entry)
 
 
 def _refuse_reading_by_new_relation(ctx: Context, entries: Sequence[Entry], staging: Staging) -> None:
     """Reads come after the writes; they must not be judged by a care relationship that the same Bundle makes."""
-    if not ctx.actor.party or all(entry.method != "GET" for entry in entries):
+    if not ctx.actor.party or not any(entry.reads for entry in entries):
         return
     me = ctx.store.keys(ctx.actor.tenant).surrogate("party", ctx.actor.party)
     stated = (relation for one in staging.prepared if one.relations for relation in one.relations.relations)
@@ -117,56 +136,78 @@ def _refuse_reading_by_new_relation(ctx: Context, entries: Sequence[Entry], stag
         raise Problem(Kind.INCORRECT, text, issues=(Issue("business-rule", text, "Bundle.entry"),))
 
 
-def _stage_one(ctx: Context, entry: Entry, mapping: dict[str, str], staging: Staging) -> None:
+def _stage_one(ctx: Context, entry: Entry, targets: Targets, staging: Staging) -> None:
     if entry.method == "DELETE":
         _stage_delete(ctx, entry, staging)
         return
     resource = entry.resource
     if resource is None:
         raise Problem(Kind.INCORRECT, f"{entry.method} needs a resource.")
-    rewrite(resource, mapping)
-    if entry.method == "POST":
-        made, new = create.stage(ctx, entry.type, resource, entry.id), True
-    elif entry.query:
-        made, new = _stage_conditional_update(ctx, entry, resource, staging)
+    seen = targets.seen_from(entry.full_url)
+    if entry.method == "PATCH":
+        target = entry.id or _one_match(ctx, entry)
+        _name(entry, target, staging)
+        made, new = patch.stage(ctx, entry.type, target, of_entry(resource), entry.if_match, seen), False
     else:
-        _name(entry, entry.id, staging)
-        made, new = update.stage(ctx, entry.type, entry.id, resource, entry.if_match)
+        rewrite(resource, seen)
+        if staging.pins:
+            pin(resource, lambda target: _promise(ctx, target, staging))
+        made, new = _stage_resource(ctx, entry, resource, staging)
     staging.prepared.append(made)
     staging.answers[entry.index] = answer_made(made.version, new)
 
 
-def _stage_delete(ctx: Context, entry: Entry, staging: Staging) -> None:
-    target = entry.id
+def _stage_resource(ctx: Context, entry: Entry, resource: dict[str, Any], staging: Staging) -> tuple[Prepared, bool]:
+    if entry.method == "POST":
+        return create.stage(ctx, entry.type, resource, entry.id), True
     if entry.query:
-        found, guard = match_one(ctx, entry.type, entry.query, "request.url")
-        staging.guards.append(guard)
-        target = found.version.id if found else ""
-    if target:
-        _name(entry, target, staging)
-    gone = delete.stage(ctx, entry.type, target, entry.if_match) if target else None
-    if gone is not None:
-        staging.prepared.append(gone)
-    staging.answers[entry.index] = Answer("204 No Content")
+        return _stage_conditional_update(ctx, entry, resource, staging)
+    _name(entry, entry.id, staging)
+    return update.stage(ctx, entry.type, entry.id, resource, entry.if_match)
+
+
+def _stage_delete(ctx: Context, entry: Entry, staging: Staging) -> None:
+    if entry.query:
+        gone = delete.stage_matching(ctx, entry.type, entry.query, entry.if_match, "request.url")
+        for one in gone:
+            _name(entry, one.version.id, staging)
+    else:
+        _name(entry, entry.id, staging)
+        one_gone = delete.stage(ctx, entry.type, entry.id, entry.if_match)
+        gone = [one_gone] if one_gone else []
+    staging.prepared += gone
+    staging.answers[entry.index] = answer_deleted(len(gone))
+
+
+def _one_match(ctx: Context, entry: Entry) -> str:
+    found, _ = match_one(ctx, entry.type, entry.query, "request.url")
+    if found is None:
+        raise absent()
+    return found.version.id
 
 
 def _stage_conditional_update(
     ctx: Context, entry: Entry, resource: dict[str, Any], staging: Staging
 ) -> tuple[Prepared, bool]:
-    found, guard = match_one(ctx, entry.type, entry.query, "request.url")
+    found, guard = staging.matches[entry.index]
     if found is None:
         staging.guards.append(guard)
     elif resource.get("id", found.version.id) != found.version.id:
         raise wrong_id("resource.id")
     _name(entry, found.version.id if found else f"?{entry.query}", staging)
-    id_ = found.version.id if found else entry.id
-    return update.stage(ctx, entry.type, id_, {**resource, "id": id_}, entry.if_match)
+    return update.stage(ctx, entry.type, entry.id, {**resource, "id": entry.id}, entry.if_match)
 
 
-def _resolve_conditional_creates(ctx: Context, entries: Sequence[Entry], staging: Staging) -> dict[int, Found]:
-    """`ifNoneExist` entries that match a record stand for it, also for references from other entries.
+async def _resolve_conditions(
+    ctx: Context, entries: Sequence[Entry], staging: Staging, breath: Breath
+) -> dict[int, Found]:
+    """Look up what conditional creates and updates match.
 
-    Two entries with the same condition mean the same record: the first makes it.
+    `ifNoneExist` entries that match a record stand for it, also for references from other entries. Two entries with
+    the same condition mean the same record: the first makes it.
+
+    Returns:
+        What conditional creates match, by position.
     """
     matched: dict[int, Found] = {}
     first: dict[tuple[str, str], Entry] = {}
@@ -181,33 +222,89 @@ def _resolve_conditional_creates(ctx: Context, entries: Sequence[Entry], staging
                 staging.guards.append(guard)
             else:
                 matched[entry.index] = found
+                staging.kept.add((entry.type, found.version.id))
                 staging.answers[entry.index] = answer_found(found.version)
                 staging.read += found.entities
+            await breath.pause()
+        elif entry.method == "PUT" and entry.query:
+            with placed(entry):
+                staging.matches[entry.index] = match_one(ctx, entry.type, entry.query, "request.url")
+            await breath.pause()
     return matched
 
 
-def _addresses(entries: Sequence[Entry], matched: dict[int, Found], same: dict[int, Entry]) -> dict[str, str]:
+def _targets(ctx: Context, entries: Sequence[Entry], matched: dict[int, Found], staging: Staging) -> Targets:
     """Give every new record its id now, so that entries can refer to each other in any order."""
     mapping: dict[str, str] = {}
+    sent: dict[str, str] = {}
     for entry in entries:
         if entry.index in matched:
             entry.id = matched[entry.index].version.id
-        elif entry.index in same:
-            entry.id = same[entry.index].id
-        elif entry.method == "POST" or (entry.query and entry.method == "PUT"):
-            entry.id = entry.id or uuid7()
-        if entry.full_url and entry.id and entry.method != "GET":
-            target = f"{entry.type}/{entry.id}"
-            if mapping.setdefault(entry.full_url, target) != target:  # https://hl7.org/fhir/R4/bundle.html bdl-7
-                text = "Two entries have the same fullUrl."
-                place = f"Bundle.entry[{entry.index}].fullUrl"
-                raise Problem(Kind.INCORRECT, text, issues=(Issue("duplicate", text, place),))
-    return mapping
+            staging.promised[f"{entry.type}/{entry.id}"] = matched[entry.index].version.version
+        elif entry.index in staging.same:
+            entry.id = staging.same[entry.index].id
+        elif entry.method == "POST":
+            entry.id = uuid7()
+            staging.promised[f"{entry.type}/{entry.id}"] = 1
+        elif entry.method == "PUT" and entry.query:
+            entry.id = _future_id(entry, staging.matches[entry.index][0])
+        if entry.method in {"POST", "PUT", "PATCH"} and entry.id:
+            staging.written.add(f"{entry.type}/{entry.id}")
+        if entry.full_url and entry.id and not entry.reads:
+            _map(entry, mapping, sent)
+    return Targets(ctx, mapping, sent, lambda target: _promise(ctx, target, staging))
+
+
+def _map(entry: Entry, mapping: dict[str, str], sent: dict[str, str]) -> None:
+    """Note what an entry's fullUrl stands for (https://hl7.org/fhir/R4/bundle.html#bundle-unique, bdl-7, bdl-8)."""
+    place = f"Bundle.entry[{entry.index}].fullUrl"
+    if "/_history/" in entry.full_url:
+        text = "A fullUrl names a record, never one of its versions."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("invariant", text, place),))
+    target = f"{entry.type}/{entry.id}"
+    if mapping.setdefault(entry.full_url, target) != target:
+        text = "Two entries have the same fullUrl."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("duplicate", text, place),))
+    meta = entry.resource.get("meta") if entry.resource else None
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    if isinstance(version, str):
+        sent[entry.full_url] = version
+
+
+def _future_id(entry: Entry, found: Found | None) -> str:
+    """The id that a conditional update will write to: that of the match, of the body, or a new one."""
+    if found is not None:
+        return found.version.id
+    sent = entry.resource.get("id") if entry.resource else None
+    return sent if isinstance(sent, str) and sent else uuid7()
+
+
+def _promise(ctx: Context, target: str, staging: Staging) -> int:
+    """The version that a record of this Bundle gets; 0 for any other."""
+    if target not in staging.written:
+        return 0
+    if target not in staging.promised:
+        type_, _, id_ = target.partition("/")
+        staged = next((one for one in staging.prepared if (one.version.type, one.version.id) == (type_, id_)), None)
+        if staged is None:
+            row = ctx.store.newest(ctx.decide(Permission.RECORD_UPDATE, type_), id_)
+            staging.promised[target] = row.version + 1 if row is not None else 1
+        else:
+            staging.promised[target] = staged.version.version
+    return staging.promised[target]
+
+
+def _keep_promises(staging: Staging) -> None:
+    """A reference may have been given the version after one that was the newest then, and is not any more."""
+    for one in staging.prepared:
+        promised = staging.promised.get(f"{one.version.type}/{one.version.id}")
+        if promised not in {None, one.version.version}:
+            raise Problem(Kind.CONFLICT, "Someone else changed a record of the transaction at the same time.", RACED)
 
 
 def _name(entry: Entry, id_: str, staging: Staging) -> None:
-    """Note what an entry changes; no other may change it too (https://hl7.org/fhir/R4/http.html#trules)."""
-    if (entry.type, id_) in staging.named:
+    """Note what an entry changes; no other may change it or rely on it (https://hl7.org/fhir/R4/http.html#trules)."""
+    if (entry.type, id_) in staging.named or (entry.type, id_) in staging.kept:
         text = "The transaction names this record twice."
         raise Problem(Kind.INCORRECT, text, issues=(Issue("duplicate", text),))
     staging.named.add((entry.type, id_))

@@ -10,7 +10,8 @@ from __future__ import annotations
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.conditions import pairs_of
 from salus.records.context import Context
-from salus.records.interactions.entry import Answer, Entry
+from salus.records.interactions.answer import Answer
+from salus.records.interactions.entry import Entry
 from salus.records.operations.operation import perform
 from salus.records.operations.table import named
 
