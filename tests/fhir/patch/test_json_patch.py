@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -123,7 +124,9 @@ def test_nesting_beyond_reason_is_stopped() -> None:
     for _ in range(180):
         deep = {"a": deep}
     with pytest.raises(Problem) as caught:
-        apply(deep, [op("copy", down + "/b", **{"from": ""}), op("copy", down + "/b" + down + "/c", **{"from": ""})] * 9)
+        apply(
+            deep, [op("copy", down + "/b", **{"from": ""}), op("copy", down + "/b" + down + "/c", **{"from": ""})] * 9
+        )
     assert caught.value.kind in {Kind.INVALID, Kind.TOO_COSTLY}
 
 
@@ -151,7 +154,7 @@ def test_adding_and_removing_gives_what_was_there(document: dict[str, Any], valu
 
 @given(documents, st.lists(st.fixed_dictionaries({"op": st.text(max_size=7), "path": st.text()}) | values, max_size=3))
 def test_anything_as_a_patch_is_carried_out_or_refused(document: dict[str, Any], patch: list[Any]) -> None:
-    try:
+    before = json.encode(document)
+    with contextlib.suppress(Problem):
         apply(document, patch)
-    except Problem as problem:
-        assert problem.kind in {Kind.INCORRECT, Kind.INVALID, Kind.TOO_COSTLY}
+    assert json.encode(document) == before

@@ -170,5 +170,8 @@ def _insert(patched: dict[str, Any], found: list[Node], operation: Operation, en
     before, _, name = whole.rpartition(".")
     if index or not before or not name.isalnum():
         raise does_not_fit("The list has no such position.", operation.place)
-    parents = [_own(node, patched, operation.place) for node in fhirpath.compile(before).evaluate(patched, environment=environment)]
+    parents = [
+        _own(node, patched, operation.place)
+        for node in fhirpath.compile(before).evaluate(patched, environment=environment)
+    ]
     slots.add(_one(parents, operation), {"valueString": name}, operation.parts["value"], operation.place)

@@ -123,7 +123,7 @@ def put(holder: dict[str, Any], type_: str, name: str, part: dict[str, Any], pla
 
 def _fitting(element: Element, part: dict[str, Any], place: str) -> tuple[Form, Value]:
     value, form = None, element.forms[0]
-    for form in element.forms:  # noqa: B007  the form that fits is used below
+    for form in element.forms:
         value = value_of(part, form[2], choice=len(element.forms) > 1, put=put, place=place)
         if value is not None:
             break

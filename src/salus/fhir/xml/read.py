@@ -62,6 +62,8 @@ class Reader:
         self._root: dict[str, Any] | None = None
         self._narrative = 0  # open elements of XHTML
         self._narrative_at = 0  # where its first one starts
+        if b"\0" in raw:  # a byte order mark would bring the parser to read UTF-16, whatever it was told
+            raise _refused("The text is not UTF-8")
         if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
             raise _refused("A document type is not allowed")
         self._parser = parser = expat.ParserCreate("utf-8", " ")
