@@ -113,9 +113,8 @@ def test_values_that_do_not_suit_stay_and_are_named_by_the_validation() -> None:
 
 
 def test_pretty_says_the_same() -> None:
-    resource = json.decode(
-        b'{"resourceType":"Patient","text":{"status":"generated","div":"<div xmlns=\\"http://www.w3.org/1999/xhtml\\">a\\n b</div>"},"name":[{"family":"x"}]}'
-    )
+    narrative = {"status": "generated", "div": f"{DIV}a\n b</div>"}
+    resource = {"resourceType": "Patient", "text": narrative, "name": [{"family": "x"}]}
     written = xml.encode(resource, pretty=True)
     assert written.count(b"\n") > 6
     assert xml.decode(written) == resource
