@@ -253,7 +253,7 @@ def test_entries_that_are_no_array(strict: Clinic, entries: Any) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("PATCH", "/fhir/metadata"),
+        ("PATCH", "/fhir/Patient/anna/_history/1"),
         ("HEAD", "/fhir/Patient/anna"),
         ("DELETE", "/health/ready"),
         ("PUT", "/fhir/Patient/anna/_history/1"),
