@@ -83,8 +83,8 @@ class _NullKeyring:
         self.keep = real.keep
         self.warming = real.warming
 
-    def page_key(self, database: str) -> None:
-        return None
+    def page_key(self, database: str) -> bytes | None:
+        return None if database == "records" else self._real.page_key(database)
 
     def tenant(self, name: str) -> _NullTenantKeys:
         if name not in self._tenants:
@@ -116,7 +116,12 @@ class _NullAudit:
     def idle(self, db: object) -> bool:
         return False
 
-    def checkpoint_now(self, db: object) -> None:
+    def kept(self) -> bool:
+        return False
+
+    def take_in(self, db: object, waiting: object) -> None: ...
+
+    def close(self, db: object) -> None:
         print(f"bench: {self.events} events were counted and none was written", file=sys.stderr)
 
 
@@ -125,6 +130,11 @@ class _OnlyWrites:
 
     def __init__(self, real: Writer) -> None:
         self._real = real
+        self.close = real.close
+        self.settle = real.settle
+
+    def keep_with(self, keeper: object) -> None:
+        """There is nothing to keep."""
 
     def submit(self, unit: Unit) -> asyncio.Future[None]:
         if unit.parts:

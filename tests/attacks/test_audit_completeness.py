@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from salus.audit.event import Event, EventType, Outcome
-from salus.audit.reader import AuditReader
 from salus.audit.reading import entries, size
 from salus.audit.verify import verify
 from tests.support.clinic import BASE, Clinic, heart_rate
@@ -24,12 +23,15 @@ class Watch:
 
     def __init__(self, clinic: Clinic) -> None:
         clinic.token("physician")  # issuing tokens is no part of what is watched
+        self._clinic = clinic
         self._house = clinic.house
+        clinic.log()
         self._from = size(self._house.db, "default")
         self._surrogate = lambda who: self._house.keyring.tenant("default").surrogate("Patient", who)
 
     def events(self) -> list[Event]:
         """In the order in which they were written."""
+        self._clinic.log()
         keys = self._house.keyring.tenant("default")
         return [entry.event for _, entry in entries(self._house.db, keys, self._from)]
 
@@ -198,7 +200,7 @@ def test_a_record_of_two_patients_is_entered_for_both(clinic: Clinic) -> None:
     written, read = watch.events()
     assert sorted(watch.touched(written)) == [(who, "Appointment/both", 1, "C") for who in ("anna", "bert")]
     assert sorted(watch.touched(read)) == [(who, "Appointment/both", 1, "R") for who in ("anna", "bert")]
-    reader = AuditReader(clinic.house.db, clinic.house.keyring.tenant)
+    reader = clinic.log()
     from salus.audit.reading import Filter
 
     for who in ("anna", "bert"):
@@ -297,6 +299,7 @@ def test_the_log_is_whole_after_all_of_it(clinic: Clinic) -> None:
     for name, method, path, body, headers, *_ in CASES.values():
         clinic.as_(name).request(method, f"/fhir/{path}", json=body, headers=headers)
     keys = clinic.house.keyring.tenant("default")
+    clinic.log()
     report = verify(clinic.house.db, keys, clinic.folder / "checkpoints")
     assert report.ok
     assert report.size == size(clinic.house.db, "default") > len(CASES)

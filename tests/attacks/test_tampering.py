@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from salus.audit.event import EventType, Outcome
-from salus.audit.reader import AuditReader
 from salus.audit.reading import Filter
 from salus.kernel.db import Connection, open_database
 from tests.attacks.ward import CONFIDENTIALITY
@@ -123,7 +122,7 @@ def test_an_edited_row_is_refused_by_every_reader(
 def test_a_refused_row_is_audited(clinic: Clinic) -> None:
     forge(clinic, _flip(70))
     clinic.as_("physician").get("/fhir/Observation/pulse-anna")
-    reader = AuditReader(clinic.house.db, clinic.house.keyring.tenant)
+    reader = clinic.log()
     event = reader.page("default", Filter(), limit=1).entries[0][1].event
     assert (event.type, event.outcome, event.actor.id) == (EventType.RECORD_READ, Outcome.FAILED, "physician")
     assert [(entity.type, entity.id) for entity in event.entities] == [("Observation", "pulse-anna")]

@@ -12,7 +12,6 @@ from tests.support.clinic import Client, Clinic
 from tests.support.hand_clock import HandClock
 
 from salus.audit.event import EventType, Outcome
-from salus.audit.reader import AuditReader
 from salus.audit.reading import Filter
 from salus.kernel.commit import Unit
 
@@ -181,7 +180,7 @@ def test_a_sign_in_at_an_unknown_tenant_looks_like_a_wrong_password(desk: Desk) 
 def test_sign_ins_are_audited_and_hold_no_secret(desk: Desk) -> None:
     desk.try_(password="swordfish-swordfish")
     token = desk.try_().json()["access_token"]
-    reader = AuditReader(desk.clinic.house.db, desk.clinic.house.keyring.tenant)
+    reader = desk.clinic.log()
     entries = [entry.event for _, entry in reader.page("default", Filter(), limit=3).entries]
     assert [(event.type, event.outcome) for event in entries] == [
         (EventType.TOKEN_ISSUE, Outcome.GRANTED),

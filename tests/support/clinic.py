@@ -16,6 +16,7 @@ import httpx
 from salus.app.found import found
 from salus.app.house import House
 from salus.app.server import build_application
+from salus.audit.reader import AuditReader
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.settings import Limits, Settings
@@ -160,6 +161,11 @@ class Clinic:
             self._tokens[name], _ = self.house.tokens.issue(unit, user, PEOPLE[name][1])
             self.run(self._commit(unit))
         return self._tokens[name]
+
+    def log(self) -> AuditReader:
+        """The audit log, when it has everything that was answered."""
+        self.run(self.house.settled())
+        return AuditReader(self.house.db, self.house.keyring.tenant, self.house.settled)
 
     def context(self, name: str = "service") -> Context:
         """The context of a person, for calling interactions directly."""

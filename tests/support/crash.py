@@ -144,7 +144,7 @@ def assert_audited(server: Served, known: Acknowledged) -> None:
     assert "The log is whole." in salus("audit", "verify", "--data-dir", server.folder).stdout
     house = House(load(server.folder))
     try:
-        reader = AuditReader(house.db, house.keyring.tenant)
+        reader = AuditReader(house.db, house.keyring.tenant, house.settled)
         written: set[str] = set()
         before: int | None = None
         while True:

@@ -7,6 +7,7 @@ request, and anything that cannot be opened stops the start with its reason.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +20,11 @@ from salus.access.relations import Relations, RelationWrites
 from salus.access.relations import prepare as prepare_relations
 from salus.app.providers import provider_of
 from salus.audit.event import Event, EventType, Outcome
+from salus.audit.journal import Journal
 from salus.audit.log import AuditLog
+from salus.audit.recovery import behind, recover
 from salus.audit.store import prepare as prepare_audit
+from salus.crypto.envelope import SealingKey
 from salus.crypto.keyring import Keyring, open_keyring
 from salus.crypto.kms.provider import KeyProvider
 from salus.crypto.leases import Limits
@@ -48,6 +52,7 @@ DATABASE = "records.db"
 KEYS_FOLDER = "keys"
 KNOWLEDGE = "knowledge.db"
 CHECKPOINTS = "checkpoints"
+JOURNALS = "journals"
 
 
 @dataclass(slots=True)
@@ -96,7 +101,12 @@ class House:
         for prepare in (prepare_records, prepare_audit, prepare_relations, prepare_identity):
             prepare(self.db)
         self.access: Access = stand.access(Access(policy, Relations(self.db), self._surrogate))
-        self.audit: AuditLog = stand.audit(AuditLog(self.keyring.tenant, self.clock, folder / CHECKPOINTS))
+        journals, journal_secret = folder / JOURNALS, self.keyring.page_key("journals")
+        journal_key = SealingKey(journal_secret)
+        wipe(journal_secret)
+        journal = Journal(journals, journal_key)
+        self.audit: AuditLog = stand.audit(AuditLog(self.keyring.tenant, self.clock, folder / CHECKPOINTS, journal))
+        recover(self.audit, self.db, journals, journal_key, self.clock)
         hasher = PasswordHasher()
         self.users = Users(self.db, self.keyring.tenant, hasher, self.clock)
         self.tokens = Tokens(
@@ -142,6 +152,21 @@ class House:
         self.audit.add(unit, event)
         await self.writer.submit(unit)
 
+    def keep_reads(self) -> None:
+        """From now on what changes nothing is made durable in a journal; for a process that answers many requests."""
+        self.writer.keep_with(self.audit)
+
+    async def settled(self) -> None:
+        """Wait until the log has what this and all other processes have kept before this moment.
+
+        A process that hangs is not waited for: after two seconds the log is read as it is.
+        """
+        await self.writer.settle()
+        for _ in range(100):
+            if not behind(self.db, self.settings.folder / JOURNALS):
+                return
+            await asyncio.sleep(0.02)
+
     def close(self) -> None:
         """Write what is queued, sign a last checkpoint, let go of everything.
 
@@ -151,7 +176,7 @@ class House:
         """
         try:
             self.writer.close()
-            self.audit.checkpoint_now(self.db)
+            self.audit.close(self.db)
         finally:
             self.db.close()
             self.knowledge.close()

@@ -39,10 +39,11 @@ def make_application(settings: Settings, stand: Stand | None = None) -> Applicat
 
 def build_application(house: House) -> Application:
     """The ASGI application over an open house, which it closes when the server stops."""
+    house.keep_reads()
     return Application(
         house.services,
         house.tokens,
-        routes(Signing(house), AuditReader(house.db, house.keyring.tenant), partial(_ready, house)),
+        routes(Signing(house), AuditReader(house.db, house.keyring.tenant, house.settled), partial(_ready, house)),
         startup=partial(_start, house),
         shutdown=partial(_stop, house),
     )

@@ -74,6 +74,7 @@ _KINDS: dict[EventType, tuple[_Coded, _Coded | None, str]] = {
     EventType.PACKAGE_REMOVE: _dicom("110113", "Security Alert", _CONFIGURED, "D"),
     EventType.AUDIT_READ: _dicom("110101", "Audit Log Used", None, "R"),
     EventType.AUDIT_VERIFY: _dicom("110101", "Audit Log Used", None, "E"),
+    EventType.AUDIT_GAP: _dicom("110113", "Security Alert", ("110133", "Audit Recording Stopped"), "E"),
     EventType.POLICY_LOAD: _dicom("110113", "Security Alert", _CONFIGURED, "U"),
     EventType.KEYS_CREATE: _dicom("110113", "Security Alert", _CONFIGURED, "C"),
     EventType.KEYS_UNLOCK: _dicom("110113", "Security Alert", ("110132", "Use of Restricted Function"), "E"),

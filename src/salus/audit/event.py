@@ -46,6 +46,7 @@ class EventType(StrEnum):
     PACKAGE_REMOVE = "package.remove"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
+    AUDIT_GAP = "audit.gap"
     POLICY_LOAD = "policy.load"
     KEYS_CREATE = "keys.create"
     KEYS_UNLOCK = "keys.unlock"
@@ -78,6 +79,7 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.PACKAGE_REMOVE: "A FHIR package was removed.",
     EventType.AUDIT_READ: "The audit log was read.",
     EventType.AUDIT_VERIFY: "The audit log was checked against its proofs.",
+    EventType.AUDIT_GAP: "After a crash a journal of the log was found altered or missing: entries may be lost.",
     EventType.POLICY_LOAD: "The access policy was loaded or changed.",
     EventType.KEYS_CREATE: "A key was made by hand, outside normal service.",
     EventType.KEYS_UNLOCK: "The keys of a tenant were unwrapped by the key provider.",

@@ -13,18 +13,23 @@ decision, and not one for a program.
 
 Several processes may append to one file: each looks at the head under the write lock before it relies on its
 own copy.
+
+A request that changes nothing may be answered when its entry is in the `journal` of its process (`keep`): as durable,
+and far cheaper. The next group, at most a tenth of a second later, takes what waits there into the tree, before its own
+entries.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from salus.audit import store
 from salus.audit.checkpoint import Checkpoint, NoteReader, Signer, origin_of
 from salus.audit.entry import BODY, seal_entry
 from salus.audit.event import Event
+from salus.audit.journal import Journal, Sealed
 from salus.audit.merkle import Frontier, leaf_hash
 from salus.audit.published import Published
 from salus.crypto.keyring import TenantKeys
@@ -38,8 +43,6 @@ _log = logging.getLogger(__name__)
 
 _SIGN_EVERY_MS = 1_000
 _KEEP_UNPUBLISHED = 100  # checkpoints kept while their folder cannot be written; the newest says it all
-
-Sealed = tuple[str, int, bytes]  # tenant, time in ms since the epoch, sealed entry
 
 
 class _Tenant:
@@ -69,14 +72,19 @@ class AuditLog:
         keys_of: keys of a tenant by name; raises NOT_FOUND for an unknown one.
         clock: for the pace of checkpoints.
         checkpoints: folder for published checkpoints, best not on the database's disk.
+        journal: where `keep` puts entries; None for a process that never calls it.
     """
 
     name = store.ROOM
 
-    def __init__(self, keys_of: Callable[[str], TenantKeys], clock: Clock, checkpoints: Path) -> None:
+    def __init__(
+        self, keys_of: Callable[[str], TenantKeys], clock: Clock, checkpoints: Path, journal: Journal | None = None
+    ) -> None:
         self._keys_of = keys_of
         self._clock = clock
         self._published = Published(checkpoints)
+        self._journal = journal
+        self._folded: list[str] = []  # tenants whose journal this group has taken in
         self._tenants: dict[str, _Tenant] = {}
         self._checked: set[str] = set()  # tenants whose head was compared in this group
         self._unsigned: set[str] | None = None  # None: not looked yet what an earlier run left
@@ -115,9 +123,40 @@ class AuditLog:
 
     # ── writer's thread ─────────────────────────────────────────────────────────────────────────────────────
 
+    def keep(self, db: Connection, parts: Sequence[Sequence[Sealed]]) -> None:
+        """Make entries durable that go without a change; outside of any group.
+
+        Raises:
+            Problem: UNAVAILABLE when a log cannot be relied on; nothing was kept.
+            OSError: the journal cannot be written.
+        """
+        if self._journal is None:
+            raise Problem(Kind.FAULT, "The audit entry cannot be kept.", "this process has no journal")
+        entries = [sealed for part in parts for sealed in part]
+        for tenant in {sealed[0] for sealed in entries}:
+            self._refresh(db, tenant)
+        self._journal.append(entries)
+
+    def kept(self) -> bool:
+        """Whether entries wait for the next group."""
+        return self._journal is not None and bool(self._journal.waiting)
+
     def begin(self, db: Connection) -> None:
-        """Start a group."""
+        """Start a group: what waits in the journal comes first, as it came first."""
         self._checked.clear()
+        self._folded.clear()
+        if self._journal is None or not self._journal.waiting:
+            return
+        now = self._clock.now_ms()
+        for tenant, entries in self._journal.waiting.items():
+            try:
+                self._refresh(db, tenant)
+            except Problem:  # this tenant's requests are refused and say why; its entries wait on
+                continue
+            self._checked.add(tenant)
+            self._take(db, tenant, entries, now)
+            store.mark_folded(db, self._journal.name, tenant, self._journal.number)
+            self._folded.append(tenant)
 
     def check(self, db: Connection, part: Sequence[Sealed]) -> None:
         """Turn a unit away when the log of its tenant cannot be relied on.
@@ -138,16 +177,21 @@ class AuditLog:
                 groups.setdefault(sealed[0], []).append(sealed)
         now = self._clock.now_ms()
         for tenant, group in groups.items():
-            self._append(db, tenant, group)
-            note = self._signed(db, tenant, now)
-            if note is None:
-                if self._unsigned is not None:
-                    self._unsigned.add(tenant)
-            else:
-                self._to_publish.append((tenant, *note))
+            self._take(db, tenant, group, now)
+
+    def _take(self, db: Connection, tenant: str, group: Sequence[Sealed], now: int) -> None:
+        self._append(db, tenant, group)
+        note = self._signed(db, tenant, now)
+        if note is not None:
+            self._to_publish.append((tenant, *note))
+        elif self._unsigned is not None:
+            self._unsigned.add(tenant)
 
     def committed(self) -> None:
-        """Publish what was signed, now that it is durable."""
+        """Let the journal go that is in the log now, and publish what was signed."""
+        if self._journal is not None and self._folded:
+            self._journal.forget(self._folded)
+            self._folded.clear()
         self._publish()
 
     def rolled_back(self) -> None:
@@ -155,6 +199,7 @@ class AuditLog:
         for known in self._tenants.values():
             known.frontier = None
             known.mac = b""
+        self._folded.clear()
         self._to_publish.clear()
         self._unsigned = None
 
@@ -193,6 +238,25 @@ class AuditLog:
         for tenant, size, note_text in self._to_publish:
             self._published.publish(tenant, note_text, size, durable=True)
         self._to_publish.clear()
+
+    def close(self, db: Connection) -> None:
+        """Sign, publish, and take the journal away; for the end of a run, when the writer has stopped."""
+        self.checkpoint_now(db)
+        if self._journal is not None:
+            if self._journal.name and not self._journal.waiting:
+                store.drop_journal(db, self._journal.name)
+            self._journal.close()
+
+    def take_in(self, db: Connection, waiting: Mapping[str, Sequence[Sealed]]) -> None:
+        """Append entries that a crash has left; inside a transaction of the caller, who then calls `committed`.
+
+        Raises:
+            Problem: UNAVAILABLE when the log of one of the tenants cannot be relied on.
+        """
+        now = self._clock.now_ms()
+        for tenant, entries in waiting.items():
+            self._refresh(db, tenant)
+            self._take(db, tenant, entries, now)
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
 

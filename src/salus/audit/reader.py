@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from salus.audit.entry import Entry
 from salus.audit.reading import Filter, Page, entries, find
@@ -17,11 +17,15 @@ class AuditReader:
     Args:
         db: database of the logs, a connection of the calling thread.
         keys_of: keys of a tenant by name; raises NOT_FOUND for an unknown one.
+        settled: returns when the log has what every process kept before; await it before you read what just happened.
     """
 
-    def __init__(self, db: Connection, keys_of: Callable[[str], TenantKeys]) -> None:
+    def __init__(
+        self, db: Connection, keys_of: Callable[[str], TenantKeys], settled: Callable[[], Awaitable[None]]
+    ) -> None:
         self._db = db
         self._keys_of = keys_of
+        self.settled = settled
 
     def owner(self, tenant: str, patient: str) -> bytes:
         """The surrogate by which the log knows a patient, from the id or `Patient/id`."""

@@ -52,6 +52,15 @@ _MIGRATIONS = (
       primary key(tenant, size)
     ) strict, without rowid;
     """,
+    # How far the log has taken in the journal of a process: number of the last frame, by tenant.
+    """
+    create table audit_journal(
+      name text not null,
+      tenant text not null,
+      folded integer not null,
+      primary key(name, tenant)
+    ) strict, without rowid;
+    """,
 )
 
 
@@ -198,3 +207,27 @@ def unsigned_tenants(db: Connection) -> list[str]:
         "(select max(c.size) from audit_checkpoint c where c.tenant = h.tenant), 0)"
     )
     return [tenant for (tenant,) in db.execute(sql)]
+
+
+# ── journals ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def mark_folded(db: Connection, journal: str, tenant: str, number: int) -> None:
+    """Note that the log has everything of a tenant up to this frame of a journal."""
+    db.execute("insert or replace into audit_journal values(?,?,?)", (journal, tenant, number))
+
+
+def folded(db: Connection, journal: str) -> dict[str, int]:
+    """Number of the last frame that the log has, by tenant."""
+    rows = db.execute("select tenant, folded from audit_journal where name=?", (journal,))
+    return {tenant: number for tenant, number in rows}  # noqa: C416  dict() does not know what a row holds
+
+
+def journals(db: Connection) -> set[str]:
+    """Names of the journals that the log knows."""
+    return {name for (name,) in db.execute("select distinct name from audit_journal")}
+
+
+def drop_journal(db: Connection, journal: str) -> None:
+    """Forget a journal that is done with."""
+    db.execute("delete from audit_journal where name=?", (journal,))

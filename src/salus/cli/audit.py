@@ -39,7 +39,8 @@ def list_(
     """List entries, newest first. Reading the log is itself written to it."""
 
     async def work(house: House) -> list[tuple[object, ...]]:
-        reader = AuditReader(house.db, house.keyring.tenant)
+        reader = AuditReader(house.db, house.keyring.tenant, house.settled)
+        await reader.settled()
         owner = reader.owner(tenant, patient) if patient else b""
         wanted = Filter(types=frozenset(map(EventType, types)), actor=account, owner=owner)
         page = reader.page(tenant, wanted, limit=limit)
@@ -81,6 +82,7 @@ def verify(ctx: click.Context, checkpoints: Path | None, tenant: str, data_dir: 
 
     async def work(house: House) -> bool:
         folder = checkpoints or house.settings.folder / CHECKPOINTS
+        await house.settled()
         report = verify_log(house.db, house.keyring.tenant(tenant), folder)
         for finding in report.findings:
             mark = "note" if finding.kind in HARMLESS else "FOUND"

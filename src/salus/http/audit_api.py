@@ -54,6 +54,7 @@ def read_event(reader: AuditReader) -> Handler:
 async def _read(ctx: Context, reader: AuditReader, id_: str) -> bytes:
     permit = ctx.services.access.decide(ctx.actor, Permission.AUDIT_READ)
     tenant = ctx.actor.tenant
+    await reader.settled()
     if not id_.isdecimal() or len(id_) > 15:
         raise absent()
     entry = reader.entry(tenant, int(id_))
@@ -70,6 +71,7 @@ async def _list(ctx: Context, reader: AuditReader, asked: Sequence[tuple[str, st
     cursor = open_cursor(ctx, sealed, _SCOPE) if sealed is not None else None
     pairs = cursor.query if cursor else tuple((n, v) for n, v in asked if n not in {"_format", "_pretty"})
     wanted, count = _filter(ctx, reader, pairs)
+    await reader.settled()
     page = reader.page(ctx.actor.tenant, wanted, limit=count, before=cursor.before if cursor else None)
     event = ctx.event(EventType.AUDIT_READ, reason=permit.reason, query="&".join(f"{n}={v}" for n, v in pairs))
     await ctx.commit(Unit(), event)

@@ -6,6 +6,9 @@ one group was on its way to the disk goes with the next; so a lone request pays 
 one. A unit holds parts by room: what `records` writes and what `audit` writes are committed together or not at all.
 
 The writer knows no tables. Rooms take part as a `Participant`, in the order in which the composition names them.
+
+One of them may be the keeper: it can make its part durable by itself. A unit that holds nothing else (a read and its
+audit entry) then needs no transaction and no lock; the keeper brings it into a group within a tenth of a second.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_WEIGHT = 2_000  # rows in one group: bounds the time that others wait for the lock
 _IDLE_SECONDS = 0.05
+_FOLD_SECONDS = 0.1  # from what was kept to the group that takes it in
 _LOCK_PAUSE = 0.001  # seconds between two tries for the lock
 _LOCK_TRIES = 40  # then wait for it in the kernel, which is fair
 
@@ -75,6 +79,18 @@ class Participant(Protocol):
         ...
 
 
+class Keeper(Participant, Protocol):
+    """A participant that can make its parts durable outside a group."""
+
+    def keep(self, db: Connection, parts: Sequence[Any]) -> None:
+        """Make the parts durable; on an error nothing was kept, and they go with a group."""
+        ...
+
+    def kept(self) -> bool:
+        """Whether kept parts wait for a group; the participant takes them in at `begin`."""
+        ...
+
+
 _Job = tuple[Unit, "asyncio.Future[None]"]
 
 
@@ -94,6 +110,13 @@ class Writer:
         self._scheduled = False
         self._tries = 0
         self._housekeeping: asyncio.TimerHandle | None = None
+        self._keeper: Keeper | None = None
+        self._alone: list[_Job] = []  # units for the keeper
+        self._folding: asyncio.TimerHandle | None = None
+
+    def keep_with(self, keeper: Keeper) -> None:
+        """From now on units that hold a part of this participant alone are kept by it."""
+        self._keeper = keeper
 
     def submit(self, unit: Unit) -> asyncio.Future[None]:
         """Queue a unit; must be called from a running event loop.
@@ -103,20 +126,73 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
+        if self._keeper is not None and len(unit.parts) == 1 and self._keeper.name in unit.parts:
+            if not self._alone:
+                loop.call_soon(self._keep, loop, self._keeper)
+            self._alone.append((unit, future))
+            return future
         self._waiting.append((unit, future))
-        if not self._scheduled:
-            self._scheduled = True
-            loop.call_soon(self._flush, loop)  # runs after every request that is ready now has queued its unit
+        self._soon(loop)
         return future
+
+    async def settle(self) -> None:
+        """Wait until everything that was kept so far is in a group that is durable.
+
+        Raises:
+            Problem: UNAVAILABLE when it cannot be written.
+        """
+        if self._alone:
+            await asyncio.sleep(0)  # its turn comes before ours
+        if self._keeper is not None and self._keeper.kept():
+            await self._in_group(Unit())
 
     def close(self) -> None:
         """Write what is queued, tidy up, stop."""
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
+        for timer in (self._housekeeping, self._folding):
+            if timer is not None:
+                timer.cancel()
+        self._waiting += self._alone
+        self._alone = []
+        if self._keeper is not None and self._keeper.kept():
+            with self._lock:
+                self._commit([])
         while self._waiting:
             with self._lock:
                 self._commit(self._gather())
         self._tidy()
+
+    def _in_group(self, unit: Unit) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((unit, future))
+        self._soon(loop)
+        return future
+
+    def _soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._flush, loop)  # runs after every request that is ready now has queued its unit
+
+    def _keep(self, loop: asyncio.AbstractEventLoop, keeper: Keeper) -> None:
+        group, self._alone = self._alone, []
+        try:
+            keeper.keep(self._db, [unit.parts[keeper.name] for unit, _ in group])
+        except Exception as error:  # noqa: BLE001  the ordinary way finds out which unit is to blame, and says why
+            if not isinstance(error, Problem):
+                _log.warning("kept nothing: %s", type(error).__name__)
+            self._waiting += group
+            self._soon(loop)
+            return
+        _release(group, {})
+        if self._folding is None:
+            self._folding = loop.call_later(_FOLD_SECONDS, self._fold, loop, keeper)
+
+    def _fold(self, loop: asyncio.AbstractEventLoop, keeper: Keeper) -> None:
+        self._folding = None
+        if not keeper.kept():  # a group has come first
+            return
+        self._soon(loop)
+        self._folding = loop.call_later(_FOLD_SECONDS, self._fold, loop, keeper)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._lock.try_enter():
