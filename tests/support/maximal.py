@@ -32,7 +32,8 @@ _SKIPPED = {"contained", "implicitRules"}
 _CONTRADICTED = {  # elements that another one, which is always there, rules out
     "Appointment": ("cancelationReason",),
     "Condition": ("abatementString", "_abatementString"),
-    "Observation": ("dataAbsentReason",),
+    "CodeSystem": ("concept.concept",),
+    "Observation": ("dataAbsentReason", "component.code.coding"),
 }
 
 
@@ -47,7 +48,7 @@ def maximal(type_: str, word: str, patient: str) -> JSON:
     made: JSON = {"resourceType": type_, "id": f"id-{word}"} | _object(type_, word, patient, 0)
     made["id"] = f"id-{word}"
     for name in _CONTRADICTED.get(type_, ()):
-        made.pop(name, None)
+        _drop(made, name.split("."))
     for _ in range(60):
         try:
             check(made, type_)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from salus.fhir.validate.constraints import breaches, breaks
 from salus.fhir.validate.finding import Finding, Severity
 from salus.fhir.validate.inspection import inspect
 from salus.fhir.validate.places import known
@@ -36,9 +37,10 @@ def check(resource: dict[str, Any], expected_type: str | None = None, surroundin
     """
     expect(resource, expected_type)
     fits = _fits(resource)
-    if fits and not suspicious(resource, surroundings.codes, surroundings.watched):
+    if fits and not suspicious(resource, surroundings.codes, surroundings.watched) and not breaks(resource):
         return
-    found = [f for f in _findings(resource, surroundings, fits=fits) if f.severity is Severity.ERROR]
+    every = _findings(resource, surroundings, fits=fits, warnings=False)
+    found = [finding for finding in every if finding.severity is Severity.ERROR]
     if found or not fits:
         raise refusal(found)
 
@@ -73,11 +75,13 @@ def _fits(resource: dict[str, Any]) -> bool:
         return False
 
 
-def _findings(resource: dict[str, Any], surroundings: Surroundings, *, fits: bool) -> list[Finding]:
+def _findings(
+    resource: dict[str, Any], surroundings: Surroundings, *, fits: bool, warnings: bool = True
+) -> list[Finding]:
     if too_deep(resource):
         words = f"Nesting goes deeper than {DEEPEST} levels."
         return [Finding(Severity.ERROR, "structure", words, resource["resourceType"])]
-    found = inspect(resource, surroundings)
+    found = inspect(resource, surroundings) + breaches(resource, warnings=warnings)
     if fits:
         return found
     try:

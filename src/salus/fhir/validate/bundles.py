@@ -47,7 +47,7 @@ def bundle_faults(bundle: Json, place: str, uses: list[Use]) -> Iterator[Fault]:
         uses: the references in its entries.
     """
     yield from _links(bundle, place)
-    kind = bundle.get("type")
+    kind = str(bundle.get("type"))
     if kind == "searchset":
         yield from _search(bundle, place)
     if kind in _ONE_STATE or kind in ("transaction", "batch"):
@@ -86,7 +86,7 @@ def _search(bundle: Json, place: str) -> Iterator[Fault]:
         mode = search.get("mode") if type(search) is dict else None
         if type(resource) is not dict:
             continue
-        kind = resource.get("resourceType")
+        kind = str(resource.get("resourceType"))
         if kind == "OperationOutcome":
             if mode in ("match", "include"):
                 yield "invalid", f"{where}.search.mode", "must be outcome for an OperationOutcome"
@@ -119,7 +119,7 @@ class References:
     """The entries of a Bundle by what may be said to reach them."""
 
     def __init__(self, bundle: Json, place: str) -> None:
-        self.kind = bundle.get("type")
+        self.kind = str(bundle.get("type"))
         self.place = place
         self.by_address: dict[str, list[Json]] = {}
         self.by_name: dict[str, list[Json]] = {}

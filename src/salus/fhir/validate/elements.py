@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 from salus.fhir.validate.period import in_order
@@ -44,4 +45,11 @@ def period(node: Json) -> list[Fault]:
     return []
 
 
-RULES: Final[dict[str, Callable[[Json], list[Fault]]]] = {"Attachment": attachment, "Period": period}
+def count(node: Json) -> list[Fault]:
+    """The rest of cnt-3: a count is written as a whole number (https://hl7.org/fhir/R4/datatypes.html#Count)."""
+    if isinstance(node.get("value"), Decimal):
+        return [("invariant", ".value", "must be written without a decimal point (cnt-3)")]
+    return []
+
+
+RULES: Final[dict[str, Callable[[Json], list[Fault]]]] = {"Attachment": attachment, "Period": period, "Count": count}

@@ -39,7 +39,8 @@ def inspect(resource: Json, surroundings: Surroundings = PLAIN) -> list[Finding]
         resource: a resource of a known type; its content may break the schema.
     """
     kind = resource["resourceType"]
-    inspection = Inspection(surroundings, conditional=kind == "Bundle" and resource.get("type") in _CONDITIONAL)
+    conditional = kind == "Bundle" and str(resource.get("type")) in _CONDITIONAL
+    inspection = Inspection(surroundings, conditional=conditional)
     inspection.resource(resource, kind)
     inspection.hyperlinks()
     return inspection.found

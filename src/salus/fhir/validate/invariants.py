@@ -5,7 +5,7 @@ About half of R4's constraints only ask which direct children exist, or compare 
 `code.empty() or system.exists()`, `type = 'group' implies item.exists()`. Those are translated here once,
 so that they cost next to nothing on the hot path. The translation is exact for elements that are present; a
 comparison with an absent element counts as false. Whatever else an expression uses (deeper paths,
-functions, order) makes it untranslatable, and `None` says so: this is no FHIRPath engine.
+functions, order) makes it untranslatable, and `None` says so: those are left to `salus.fhir.validate.constraints`.
 
 https://hl7.org/fhir/R4/conformance-rules.html#constraints
 """
@@ -69,6 +69,9 @@ def _first_entry(kind: str) -> Schema:
 _ABATED: Final = {
     "anyOf": [{"required": [f"abatement{kind}"]} for kind in ("DateTime", "Age", "Period", "Range", "String")]
 }
+_UCUM: Final = "http://unitsofmeasure.org"
+_COUNTED: Final = {"if": {"required": ["value"]}, "then": {"required": ["code"]}}
+_TIMINGS: Final = ("timingTiming", "timingReference", "timingDate", "timingDateTime")
 _ERRONEOUS_ALLERGY: Final = _has_code("verificationStatus", "allergyintolerance-verification", "entered-in-error")
 _NO_CLINICAL_STATUS: Final = {"not": {"required": ["clinicalStatus"]}}
 _WRITTEN: Final[dict[str, dict[str, Schema]]] = {
@@ -93,6 +96,26 @@ _WRITTEN: Final[dict[str, dict[str, Schema]]] = {
         "con-5": _when(
             _has_code("verificationStatus", "condition-ver-status", "entered-in-error"), _NO_CLINICAL_STATUS
         ),
+    },
+    "Age": {
+        "age-1": {"allOf": [_COUNTED, {"properties": {"system": {"const": _UCUM}, "value": {"exclusiveMinimum": 0}}}]}
+    },
+    # That a count is written without a point is looked at elsewhere: to a schema, 3.0 is a whole number.
+    "Count": {
+        "cnt-3": {"allOf": [_COUNTED, {"properties": {"system": {"const": _UCUM}, "code": {"const": "1"}}}]},
+    },
+    "Distance": {"dis-1": {"allOf": [_COUNTED, {"properties": {"system": {"const": _UCUM}}}]}},
+    "Duration": {
+        "drt-1": _when({"required": ["code"]}, {"required": ["value"], "properties": {"system": {"const": _UCUM}}})
+    },
+    "TriggerDefinition": {
+        "trd-3": {
+            "allOf": [
+                _when(_is("type", "named-event"), {"required": ["name"]}),
+                _when(_is("type", "periodic"), {"anyOf": [{"required": [name]} for name in _TIMINGS]}),
+                _when({"required": ["type"], "properties": {"type": {"pattern": "^data-"}}}, {"required": ["data"]}),
+            ]
+        }
     },
     "Organization": {"org-1": {"anyOf": [{"required": ["identifier"]}, {"required": ["name"]}]}},
     "Linkage": {"lnk-1": {"properties": {"item": {"minItems": 2}}}},

@@ -124,6 +124,8 @@ class _Survey:
             self.pairs.append((node["system"], node["code"]))
         if "start" in node and "end" in node and _unordered(node["start"], node["end"]):
             return True
+        if "low" in node and "high" in node and _crossed(node["low"], node["high"]):
+            return True
         for key, value in node.items():
             kind = type(value)
             if kind is str:
@@ -145,7 +147,7 @@ class _Survey:
                 elif key == "modifierExtension":
                     return True
             elif kind is Decimal:
-                if key not in self.decimals or absurd(value):
+                if key not in self.decimals or absurd(value) or name == "valueCount":
                     return True
             elif (key == "size") and "data" in node:
                 return True
@@ -164,6 +166,16 @@ def _unordered(start: Any, end: Any) -> bool:
         return True
     dates = len(start) <= len("2024-02-29")
     return not dates and not start[-1] == end[-1] == "Z" and start[-6:] != end[-6:]
+
+
+def _crossed(low: Any, high: Any) -> bool:
+    """Whether two ends of a range need a closer look (rng-2): out of order as numbers, or in different units."""
+    if type(low) is not dict or type(high) is not dict:
+        return False
+    first, second = low.get("value"), high.get("value")
+    if first is None or second is None:
+        return False
+    return low.get("code") != high.get("code") or low.get("unit") != high.get("unit") or bool(first > second)
 
 
 def _holds_contained(holder: dict[str, Any]) -> bool:
