@@ -7,10 +7,10 @@ import copy
 from typing import Any
 
 import pytest
+from salus.fhir.validate.base import examine
 
 from salus.fhir.json import decode, encode
 from salus.fhir.validate import check
-from salus.fhir.validate.check import examine
 from salus.fhir.validate.constraints import breaches, breaks
 from salus.fhir.validate.finding import Severity
 from salus.kernel.errors import Kind, Problem
@@ -123,7 +123,7 @@ CASES: list[tuple[str, str, JSON, JSON]] = [
         {"resourceType": "Task", "status": "draft", "intent": "order"}
         | {"authoredOn": "2024-02-01", "lastModified": "2024-01-01"},
         {"resourceType": "Task", "status": "draft", "intent": "order"}
-        | {"authoredOn": "2024-02-01", "lastModified": "2024-02"},
+        | {"authoredOn": "2024-02-01", "lastModified": "2024-02-01"},
     ),
     (
         "lst-2",

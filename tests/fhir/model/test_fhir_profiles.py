@@ -44,10 +44,13 @@ def validator(*profiles: Json) -> Validator:
     return Validator(held, Few())
 
 
+NARRATIVE = "dom-6"  # R4 itself advises a narrative, which none of these resources has
+
+
 def places(profiles: Json | tuple[Json, ...], resource: Json, severity: Severity = Severity.ERROR) -> list[str]:
     every = profiles if isinstance(profiles, tuple) else (profiles,)
     found = validator(*every).examine(resource, (every[0]["url"],))
-    return [one.place for one in found if one.severity is severity]
+    return [one.place for one in found if one.severity is severity and NARRATIVE not in one.text]
 
 
 def patient(**members: Any) -> Json:
@@ -232,7 +235,7 @@ def test_profiles_of_data_types_and_of_targets_and_derived_ones() -> None:
 def test_a_content_reference_carries_the_rules_of_what_it_refers_to() -> None:
     made = profile("p", "Questionnaire", {"path": "Questionnaire.item.text", "min": 1})
     inner = {"linkId": "1.1", "type": "string"}
-    form = {"resourceType": "Questionnaire", "status": "draft", "item": [{"linkId": "1", "type": "group", "text": "x"}]}
+    form = {"resourceType": "Questionnaire", "status": "draft", "item": [{"linkId": "1", "type": "string", "text": "x"}]}
     assert places(made, form) == []
     form["item"][0]["item"] = [inner]  # type: ignore[index]
     assert places(made, form) == ["Questionnaire.item[0].item[0].text"]
@@ -255,7 +258,8 @@ def test_what_a_resource_declares_is_checked_and_the_unknown_warns() -> None:
     assert caught.value.kind is Kind.INVALID
     assert [issue.place for issue in caught.value.issues] == ["Patient.birthDate"]
     found = judge.examine(patient(meta={"profile": [URL + "unheard-of"]}))
-    assert [(one.severity, one.code) for one in found] == [(Severity.WARNING, "not-found")]
+    told = [(one.severity, one.code) for one in found if NARRATIVE not in one.text]
+    assert told == [(Severity.WARNING, "not-found")]
     address = "urn:uuid:0190cafe-0000-7000-8000-000000000001"
     entry = {"fullUrl": address, "resource": patient(meta={"profile": [URL + "p"]})}
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [entry]}

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from salus.fhir.fhirpath import constants
 from salus.fhir.fhirpath.context import Collection, Context, fault
-from salus.fhir.fhirpath.convert import integer_of, truth
+from salus.fhir.fhirpath.convert import TEXTS, integer_of, truth
 from salus.fhir.fhirpath.elements import table
 from salus.fhir.fhirpath.functions import FUNCTIONS
 from salus.fhir.fhirpath.functions.calling import Step
 from salus.fhir.fhirpath.functions.subsetting import at
 from salus.fhir.fhirpath.lexer import wrong
-from salus.fhir.fhirpath.node import Node, collect
+from salus.fhir.fhirpath.navigation import member, typed_start
+from salus.fhir.fhirpath.node import Node
 from salus.fhir.fhirpath.operators import EMPTY, FALSE, OPERATORS, TRUE, negative, positive
 from salus.fhir.fhirpath.syntax import (
     Binary,
@@ -34,7 +35,7 @@ from salus.fhir.fhirpath.syntax import (
     TypeTest,
     Variable,
 )
-from salus.fhir.fhirpath.types import TypeInfo, is_a, is_known
+from salus.fhir.fhirpath.types import is_known
 from salus.fhir.fhirpath.typing import as_type, is_type, of_type, tester
 
 _LOGIC: Final = frozenset({"and", "or", "implies"})
@@ -86,11 +87,14 @@ class Compiler:
             before = part
         if len(steps) == 1:
             return _only(steps[0])
+        count = len(steps)
 
         def run(items: Collection, ctx: Context) -> Collection:
+            visited = count
             for step in steps:
                 items = step(items, ctx)
-                ctx.left -= len(items) + 1
+                visited += len(items)
+            ctx.left -= visited
             if ctx.left < 0:
                 ctx.spend(0)
             return items
@@ -109,25 +113,9 @@ class Compiler:
 
     def member(self, name: str, *, first: bool) -> Step:
         """An element, or at the beginning of a path also the type of what is in focus: `Patient.name`."""
-        strict = self.strict
         if first and name[:1].isupper():
-            return _typed_start(name, strict=strict)
-
-        def run(items: Collection, ctx: Context) -> Collection:
-            found: Collection = []
-            known = not strict or not items
-            for item in items:
-                if type(item) is Node:
-                    element = table(item.type).elements.get(name)
-                    if element is not None:
-                        known = True
-                        collect(element, item, found)
-                elif type(item) is TypeInfo:
-                    known = True
-                    found.extend(_of_type_info(item, name))
-            return found if known else fault("no such element can be here")
-
-        return run
+            return typed_start(name, strict=self.strict)
+        return member(name, strict=self.strict)
 
     def call(self, name: str, arguments: tuple[Syntax, ...], place: int) -> Step:
         """A function."""
@@ -185,6 +173,8 @@ class Compiler:
         right = self.step(part.right)
         if part.operator in _LOGIC:
             return _logic(part.operator, right)
+        if part.operator == "=" and isinstance(part.right, Literal) and len(part.right.values) == 1:
+            return _equals(part.right.values)
         operator = OPERATORS[part.operator]
         return lambda left, items, ctx: operator(left, right(items, ctx), ctx)
 
@@ -230,19 +220,6 @@ def _indexed(index: Step) -> Step:
     return lambda items, ctx: at(items, integer_of(index(ctx.focus, ctx)))
 
 
-def _typed_start(name: str, *, strict: bool) -> Step:
-    def run(items: Collection, _: Context) -> Collection:
-        found = [item for item in items if type(item) is Node and is_a(item.type, name)]
-        return fault("the focus is of another type") if strict and items and not found else found
-
-    return run
-
-
-def _of_type_info(item: TypeInfo, name: str) -> Collection:
-    said = {"namespace": item.namespace, "name": item.name, "baseType": item.base}.get(name)
-    return EMPTY if said is None else [said]
-
-
 def _boolean_only(step: Step) -> Step:
     def run(items: Collection, ctx: Context) -> Collection:
         found = step(items, ctx)
@@ -265,6 +242,23 @@ def _sort_key(compiler: Compiler, argument: Syntax) -> Step:
     return run
 
 
+def _equals(values: tuple[Any, ...]) -> Any:
+    """`=` with a constant, the most frequent comparison; texts are compared at once."""
+    constant = list(values)
+    text = constant[0] if type(constant[0]) is str else None
+    general = OPERATORS["="]
+
+    def run(left: Collection, _: Collection, ctx: Context) -> Collection:
+        if text is not None and len(left) == 1:
+            item = left[0]
+            value = item.value if type(item) is Node and item.type in TEXTS else item
+            if type(value) is str:
+                return TRUE if value == text else FALSE
+        return general(left, constant, ctx)
+
+    return run
+
+
 def _logic(operator: str, right: Step) -> Any:
     """`and`, `or`, `implies` with three values (https://hl7.org/fhirpath/N1/#boolean-logic)."""
     # The value of the left side that settles the answer, the answer then, and the value of the right that does.
@@ -275,10 +269,11 @@ def _logic(operator: str, right: Step) -> Any:
     }[operator]
 
     def run(left: Collection, items: Collection, ctx: Context) -> Collection:
-        one = truth(left)
+        one = True if left is TRUE else False if left is FALSE else truth(left)
         if one is decisive:
             return answer
-        other = truth(right(items, ctx))
+        found = right(items, ctx)
+        other = True if found is TRUE else False if found is FALSE else truth(found)
         if other is settles:
             return answer
         if one is None or other is None:

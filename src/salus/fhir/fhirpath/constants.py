@@ -48,6 +48,8 @@ def constant(name: str, place: int) -> Step:
 
 def collection(value: Any) -> Collection:
     """Whatever somebody gives as a variable or focus, as a collection."""
+    if type(value) is dict:
+        return [root(value)]
     if value is None:
         return []
     if isinstance(value, Sequence) and not isinstance(value, (str, tuple)):

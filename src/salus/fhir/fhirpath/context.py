@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
+import msgspec
+
 from salus.fhir.fhirpath.node import Node
 from salus.fhir.terminology.protocol import Subsumption
 from salus.kernel.errors import Kind, Problem
@@ -66,30 +68,28 @@ class Environment:
 NOTHING: Final = Environment()
 
 
-class Context:
+class Context(msgspec.Struct, eq=False, gc=False):
     """The state of one evaluation.
 
     Attributes:
+        origin: the collection that the evaluation started with.
+        environment: knowledge from outside.
+        left: nodes that may still be visited.
         focus: what `$this` means.
         index: what `$index` means, None outside of an iteration.
         total: what `$total` means.
-        origin: the collection that the evaluation started with.
-        left: nodes that may still be visited.
         moment: what `now()` says, once it was asked.
         entries: the entries of the Bundle around, by what references call them, once they were asked for.
     """
 
-    __slots__ = ("entries", "environment", "focus", "index", "left", "moment", "origin", "total")
-
-    def __init__(self, origin: Collection, environment: Environment) -> None:
-        self.environment = environment
-        self.origin = origin
-        self.focus = origin
-        self.index: int | None = None
-        self.total: Collection = []
-        self.left = environment.most_nodes
-        self.moment: datetime | None = environment.now
-        self.entries: dict[str, Node] | None = None
+    origin: Collection
+    environment: Environment
+    left: int
+    focus: Collection
+    index: int | None = None
+    total: Collection = msgspec.field(default_factory=list)
+    moment: datetime | None = None
+    entries: dict[str, Node] | None = None
 
     def spend(self, count: int) -> None:
         """Draw on the budget.

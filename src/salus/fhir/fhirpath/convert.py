@@ -54,6 +54,12 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
+TEXTS: Final = frozenset(name for name, reader in _READERS.items() if reader is _same) - {
+    *("boolean", "integer", "positiveInt", "unsignedInt")
+}
+"""Primitives whose plain value is the text that JSON has."""
+
+
 def system(item: Any) -> Any:
     """The plain value of an item: of a node that is a primitive or a Quantity, else the item itself.
 

@@ -36,10 +36,19 @@ class Element(NamedTuple):
 
 
 class Elements(NamedTuple):
-    """The elements of a type by name, and how a place says a JSON name: `value.ofType(Quantity)`."""
+    """The elements of a type.
+
+    Attributes:
+        elements: by name.
+        forms: what JSON may have, by JSON name.
+        places: how a place says a JSON name: `value.ofType(Quantity)`.
+        of_primitive: whether the type is a primitive.
+    """
 
     elements: dict[str, Element]
+    forms: dict[str, Form]
     places: dict[str, str]
+    of_primitive: bool
 
 
 @cache
@@ -51,7 +60,7 @@ def table(path: str) -> Elements:
     """
     primitive = path in PRIMITIVES
     found = structure().types.get("Element" if primitive else path)
-    made = Elements({}, {})
+    made = Elements({}, {}, {}, primitive)
     for field in found.fields if found else ():
         _add(made, field, primitive)
     return made
@@ -71,5 +80,6 @@ def _add(made: Elements, field: Field, primitive: bool) -> None:
         key = stem + code[0].upper() + code[1:] if choice else stem
         kind = "Resource" if code in _ANY else code.removeprefix("#")
         forms.append((key, "_" + key if code in PRIMITIVES else "", kind))
+        made.forms[key] = forms[-1]
         made.places[key] = f"{stem}.ofType({code})" if choice else stem
     made.elements[stem] = Element(stem, tuple(forms), {form[0]: form for form in forms}, primitive, field.many)

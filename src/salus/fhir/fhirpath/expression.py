@@ -57,20 +57,20 @@ class Expression:
     def holds(self, focus: Any, *, environment: Environment = NOTHING) -> bool:
         """Whether a constraint is kept (https://hl7.org/fhir/R4/conformance-rules.html#constraints).
 
-        It is broken only by the single answer false. An empty answer keeps it: the expression then compares with
-        what is not there, or dates of different precision, and nobody can say that it is broken. A single value that
-        is no Boolean counts as true, several values too.
+        It must evaluate to true. An empty answer is not true: whoever writes a constraint says what holds where an
+        element is not there (`a.empty() or …`). HL7's validator reads it so. A single value that is no Boolean
+        counts as true, and so do several values.
 
         Raises:
             Problem: as `evaluate`.
         """
         found = self._run(focus, environment)
-        return not (len(found) == 1 and system(found[0]) is False)
+        return bool(found) and not (len(found) == 1 and system(found[0]) is False)
 
     def _run(self, focus: Any, environment: Environment) -> Collection:
         origin = [focus] if type(focus) is Node and not focus.type.startswith("System.") else collection(focus)
         try:
-            return self._step(origin, Context(origin, environment))
+            return self._step(origin, Context(origin, environment, environment.most_nodes, origin))
         except RecursionError:
             raise too_deep() from None
 

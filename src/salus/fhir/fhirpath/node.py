@@ -81,10 +81,23 @@ class Node(msgspec.Struct, eq=False, gc=False):
         return found
 
     def children(self) -> list[Node]:
-        """Every element in it, in the order of the definition."""
+        """Every element in it, in the order of the JSON."""
         found: list[Node] = []
-        for element in table(self.type).elements.values():
-            collect(element, self, found)
+        known = table(self.type)
+        inside = self.sibling if known.of_primitive else self.value
+        if type(inside) is not dict:
+            return found
+        forms = known.forms
+        for key, value in inside.items():
+            form = forms.get(key)
+            if form is not None:
+                under, kind = form[1], form[2]
+                if type(value) is dict and kind != "Resource":
+                    found.append(Node(value, kind, self, key))
+                else:
+                    _append(self, key, kind, value, inside.get(under) if under else None, found)
+            elif key[:1] == "_" and key[1:] in forms and key[1:] not in inside:
+                _append(self, key[1:], forms[key[1:]][2], None, value, found)
         return found
 
 
@@ -131,6 +144,11 @@ def collect(element: Element, node: Node, out: list[Any]) -> None:
 
 
 def _append(node: Node, key: str, kind: str, value: Any, sibling: Any, out: list[Any]) -> None:
+    if type(value) is list and sibling is None and kind != "Resource":
+        for index, item in enumerate(value):
+            if item is not None:
+                out.append(Node(item, kind, node, key, index))
+        return
     if type(value) is list or type(sibling) is list:
         values = value if type(value) is list else ()
         beside = sibling if type(sibling) is list else ()

@@ -194,6 +194,8 @@ def _remainder(one: Any, other: Any) -> Any:
 
 
 def _joined(left: Collection, right: Collection, ctx: Context) -> Collection:
+    if len(left) == len(right) == 1 and type(left[0]) is type(right[0]) is str:
+        return [ctx.text(left[0] + right[0])]
     return [ctx.text((text_of(left) or "") + (text_of(right) or ""))]
 
 

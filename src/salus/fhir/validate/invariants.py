@@ -106,7 +106,9 @@ _WRITTEN: Final[dict[str, dict[str, Schema]]] = {
     },
     "Distance": {"dis-1": {"allOf": [_COUNTED, {"properties": {"system": {"const": _UCUM}}}]}},
     "Duration": {
-        "drt-1": _when({"required": ["code"]}, {"required": ["value"], "properties": {"system": {"const": _UCUM}}})
+        "drt-1": _when(
+            {"required": ["code"]}, {"required": ["value", "system"], "properties": {"system": {"const": _UCUM}}}
+        )
     },
     "TriggerDefinition": {
         "trd-3": {

@@ -63,10 +63,10 @@ def lazy(run: Callable[..., Collection], least: int, most: int | None = None) ->
     """
 
     def build(arguments: list[Step]) -> Step:
-        def step(items: Collection, ctx: Context) -> Collection:
-            return run(items, ctx, *arguments)
-
-        return step
+        if len(arguments) == 1:
+            only = arguments[0]
+            return lambda items, ctx: run(items, ctx, only)
+        return lambda items, ctx: run(items, ctx, *arguments)
 
     return Function(least, most if most is not None else least, build)
 

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from salus.fhir.fhirpath import equality
 from salus.fhir.fhirpath.context import Collection, Context, fault
 from salus.fhir.fhirpath.convert import system, truth
-from salus.fhir.fhirpath.functions.calling import Function, Step, eager, for_each, lazy, plain
+from salus.fhir.fhirpath.functions.calling import Function, Step, eager, lazy, plain
 from salus.fhir.fhirpath.operators import EMPTY, FALSE, TRUE, boolean
 
 
@@ -28,14 +28,18 @@ def _all(items: Collection, ctx: Context, criteria: Step) -> Collection:
 
 def _some(items: Collection, ctx: Context, criteria: Step, *, wanted: bool) -> bool:
     """Whether an item meets the criteria, or with `wanted` False, whether one does not."""
-    met = False
-
-    def found(_: Any, result: Collection) -> bool:
-        nonlocal met
-        met = (truth(result) is True) is wanted
-        return met
-
-    for_each(items, ctx, criteria, found)
+    focus, index = ctx.focus, ctx.index
+    at, met = 0, False
+    for item in items:
+        ctx.focus = one = [item]
+        ctx.index = at
+        found = criteria(one, ctx)
+        if (found is TRUE or (found is not FALSE and truth(found) is True)) is wanted:
+            met = True
+            break
+        at += 1
+    ctx.focus, ctx.index = focus, index
+    ctx.spend(at)
     return met
 
 

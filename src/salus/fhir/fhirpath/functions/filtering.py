@@ -10,29 +10,36 @@ from salus.fhir.fhirpath import equality
 from salus.fhir.fhirpath.context import Collection, Context, fault
 from salus.fhir.fhirpath.convert import single, truth
 from salus.fhir.fhirpath.functions.calling import Function, Step, for_each, lazy
-from salus.fhir.fhirpath.operators import EMPTY, order
+from salus.fhir.fhirpath.operators import EMPTY, FALSE, TRUE, order
 
 
 def _where(items: Collection, ctx: Context, criteria: Step) -> Collection:
     kept: Collection = []
-
-    def found(item: Any, result: Collection) -> bool:
-        if truth(result):
+    focus, index = ctx.focus, ctx.index
+    at = 0
+    for item in items:
+        ctx.focus = one = [item]
+        ctx.index = at
+        found = criteria(one, ctx)
+        if found is TRUE or (found is not FALSE and truth(found)):
             kept.append(item)
-        return False
-
-    for_each(items, ctx, criteria, found)
+        at += 1
+    ctx.focus, ctx.index = focus, index
+    ctx.spend(at)
     return kept
 
 
 def _select(items: Collection, ctx: Context, projection: Step) -> Collection:
     made: Collection = []
-
-    def found(_: Any, result: Collection) -> bool:
-        made.extend(result)
-        return False
-
-    for_each(items, ctx, projection, found)
+    focus, index = ctx.focus, ctx.index
+    at = 0
+    for item in items:
+        ctx.focus = one = [item]
+        ctx.index = at
+        made += projection(one, ctx)
+        at += 1
+    ctx.focus, ctx.index = focus, index
+    ctx.spend(at)
     return made
 
 

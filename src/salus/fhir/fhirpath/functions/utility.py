@@ -26,7 +26,8 @@ def _trace(items: Collection, ctx: Context, name: Step, projection: Step | None 
 def _moment(ctx: Context) -> Temporal:
     """One moment for the whole evaluation."""
     if ctx.moment is None:
-        ctx.moment = datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
+        present = datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
+        ctx.moment = ctx.environment.now or present
     return of_moment(ctx.moment)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be there for a constraint to be broken at all.
 
-`value.empty() or component.code.where(…).empty()` can be false only where both `value` and `component` are present.
+`value.empty() or component.code.where(…).empty()` can fail only where both `value` and `component` are present.
 Such conditions are derived from the syntax and written as Python over a JSON object, so that the ordinary element
 costs a look into a dictionary. A condition may be wider than need be, never narrower: where it does not hold, the
 constraint is kept. An expression that is understood too little gets the condition `True`.
@@ -25,6 +25,8 @@ _KEEPING: Final = frozenset(
 )
 # Functions that are true where there was nothing.
 _TRUE_OF_NOTHING: Final = frozenset({"empty", "isDistinct", "all", "allTrue"})
+# Functions whose answer is never empty.
+_TOTAL: Final = frozenset({*_TRUE_OF_NOTHING, "exists", "hasValue", "anyTrue", "anyFalse", "allFalse"})
 
 
 class Presence:
@@ -40,24 +42,36 @@ class Presence:
         self.variable = variable
 
     def may_fail(self, syntax: Syntax) -> str:
-        """A condition without which the expression is not false."""
+        """A condition without which the expression is true."""
         match syntax:
             case Binary("and", left, right):
                 return _either(self.may_fail(left), self.may_fail(right))
             case Binary("or", left, right):
                 return _both(self.may_fail(left), self.may_fail(right))
             case Binary("implies", left, right):
-                return _both(self.may_hold(left), self.may_fail(right))
+                return _both(self.may_matter(left), self.may_fail(right))
             case Path(None, (Member(name), Call("exists", (), _))):
-                return f"not {self.present(name)}" if self.present(name) != ALWAYS else ALWAYS
-            case Path(start, (*before, Call("not", (), _))) if before:
-                return self.may_hold(Path(start, tuple(before)))
+                return self.absent(name)
+            case Path(start, (*before, Call(last, _, _), Call("not", (), _))) if last in _TOTAL:
+                return self.may_hold(Path(start, (*before, syntax.steps[-2])))
             case Path(None, (Call("where", (criteria,), _), *rest, Call("empty", (), _))) if _keeps(tuple(rest)):
                 return self.may_hold(criteria)
             case Path(None, (Member(name), *_, Call(last, _, _))) if last in _TRUE_OF_NOTHING:
                 return self.present(name) if _keeps(syntax.steps[1:-1]) else ALWAYS
             case _:
-                return self.may_be(syntax)
+                return ALWAYS
+
+    def may_matter(self, syntax: Syntax) -> str:
+        """A condition without which the expression is false, as the left side of `implies`."""
+        match syntax:
+            case Binary("and", left, right):
+                return _both(self.may_matter(left), self.may_matter(right))
+            case Binary("or", left, right):
+                return _either(self.may_matter(left), self.may_matter(right))
+            case Path(_, (*_, Call(last, _, _))) if last in _TOTAL:
+                return self.may_hold(syntax)
+            case _:
+                return ALWAYS
 
     def may_hold(self, syntax: Syntax) -> str:
         """A condition without which the expression is not true."""
@@ -68,8 +82,8 @@ class Presence:
                 return _either(self.may_hold(left), self.may_hold(right))
             case Path(None, (Member(name), *_, Call("exists", _, _))) if _keeps(syntax.steps[1:-1]):
                 return self.present(name)
-            case Path(start, (*before, Call("not", (), _))) if before:
-                return self.may_fail(Path(start, tuple(before)))
+            case Path(None, (Member(name), Call("empty", (), _))):
+                return self.absent(name)
             case _:
                 return self.may_be(syntax)
 
@@ -88,6 +102,11 @@ class Presence:
                 return self.may_be(start)
             case _:
                 return ALWAYS
+
+    def absent(self, element: str) -> str:
+        """The condition that an element is not there."""
+        found = self.present(element)
+        return ALWAYS if found == ALWAYS else f"not {found}"
 
     def present(self, element: str) -> str:
         """The condition that an element is there."""
