@@ -3,8 +3,8 @@
 
 `python -m bench.fhirpath` takes a Python of another environment that has fhirpathpy as its argument, or does without:
 
-    python -m venv /tmp/other && /tmp/other/bin/pip install fhirpathpy
-    .venv/bin/python -m bench.fhirpath /tmp/other/bin/python
+    python -m venv other && other/bin/pip install fhirpathpy
+    .venv/bin/python -m bench.fhirpath other/bin/python
 
 Both compile each expression once and evaluate it on the same invented patient and observation; the rounds of the two
 alternate, so that whatever else the machine does falls on both. Times are the least of the rounds, in CPU time.

@@ -7,10 +7,10 @@ import copy
 from typing import Any
 
 import pytest
-from salus.fhir.validate.base import examine
 
 from salus.fhir.json import decode, encode
 from salus.fhir.validate import check
+from salus.fhir.validate.base import examine
 from salus.fhir.validate.constraints import breaches, breaks
 from salus.fhir.validate.finding import Severity
 from salus.kernel.errors import Kind, Problem

@@ -235,7 +235,11 @@ def test_profiles_of_data_types_and_of_targets_and_derived_ones() -> None:
 def test_a_content_reference_carries_the_rules_of_what_it_refers_to() -> None:
     made = profile("p", "Questionnaire", {"path": "Questionnaire.item.text", "min": 1})
     inner = {"linkId": "1.1", "type": "string"}
-    form = {"resourceType": "Questionnaire", "status": "draft", "item": [{"linkId": "1", "type": "string", "text": "x"}]}
+    form = {
+        "resourceType": "Questionnaire",
+        "status": "draft",
+        "item": [{"linkId": "1", "type": "string", "text": "x"}],
+    }
     assert places(made, form) == []
     form["item"][0]["item"] = [inner]  # type: ignore[index]
     assert places(made, form) == ["Questionnaire.item[0].item[0].text"]

@@ -16,8 +16,8 @@ from salus.fhir.fhirpath.node import Node, collect
 from salus.fhir.fhirpath.operators import EMPTY
 from salus.fhir.fhirpath.types import TypeInfo, is_a
 
-# How a type has an element: JSON name, that of the sibling, and type, for the usual one; the element itself for a choice,
-# a nested resource or an element of a primitive; nothing where the type has none.
+# How a type has an element: JSON name, that of the sibling, and type, for the usual one; the element itself for a
+# choice, a nested resource or an element of a primitive; nothing where the type has none.
 How = tuple[str, str, str] | Element | None
 _UNSEEN: Final[Any] = object()
 
@@ -46,16 +46,14 @@ def member(name: str, *, strict: bool) -> Step:
                 if type(inside) is not dict:
                     continue
                 key, under, kind = how
-                value = inside.get(key)
+                value: Any = inside.get(key)
                 shape = type(value)
                 if shape is dict:
                     found.append(Node(value, kind, item, key))
                 elif shape is list and not (under and under in inside):
-                    at = 0
-                    for one in value:
+                    for at, one in enumerate(value):
                         if one is not None:
                             found.append(Node(one, kind, item, key, at))
-                        at += 1
                 elif shape is str:
                     found.append(Node(value, kind, item, key, -1, inside.get(under)))
                 elif value is not None or under in inside:
