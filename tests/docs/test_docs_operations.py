@@ -7,11 +7,14 @@ import json
 
 import pytest
 
+from salus.fhir.graphql import document, select
+from salus.records.operations import graphql
 from salus.records.operations.table import OPERATIONS
 from tests.docs.pages import blocks, rows, sections, text_of
 from tests.support.clinic import Clinic, put_all
 
 PAGE = "docs/reference/operations.md"
+GRAPHQL = "docs/reference/graphql.md"
 
 
 def test_every_operation_has_its_line_and_its_section() -> None:
@@ -27,10 +30,10 @@ def test_every_operation_has_its_line_and_its_section() -> None:
     assert rows(documented[""]) == known
 
 
-def examples() -> list[tuple[str, str]]:
+def examples(page: str = PAGE) -> list[tuple[str, str]]:
     return [
         (heading, block.text)
-        for heading, section in sections(text_of(PAGE)).items()
+        for heading, section in sections(text_of(page)).items()
         for block in blocks(section)
         if block.info == "http"
     ]
@@ -67,10 +70,25 @@ def furnish(clinic: Clinic) -> None:
     )
 
 
-@pytest.mark.parametrize("example", examples(), ids=lambda example: example[0])
+@pytest.mark.parametrize("example", [*examples(), *examples(GRAPHQL)], ids=lambda example: example[0])
 def test_the_example_works_for_the_physician_of_the_clinic(clinic: Clinic, example: tuple[str, str]) -> None:
     request, _, body = example[1].partition("\n\n")
     method, path = request.split("\n")[0].split(" ", 1)
     furnish(clinic)
     answer = clinic.as_("physician").request(method, path, json=json.loads(body) if body.strip() else None)
     assert answer.status_code == 200, answer.text
+
+
+def test_limits_and_directives_of_graphql_are_those_of_the_program() -> None:
+    documented = sections(text_of(GRAPHQL))
+    assert [int(row[1]) for row in rows(documented["Limits"])] == [
+        document.LONGEST,
+        document.DEEPEST,
+        document.MOST_FIELDS,
+        graphql.MOST_SEARCHES,
+        graphql.MOST_RECORDS,
+        select.MOST_VALUES,
+        select.MOST_EXPRESSIONS,
+    ]
+    named = " ".join(row[0] for row in rows(documented["Elements"]))
+    assert {name for name in document.DIRECTIVES if f"@{name}" in named} == document.DIRECTIVES.keys()

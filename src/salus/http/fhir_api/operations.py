@@ -14,9 +14,10 @@ from salus.fhir.bundle import Link
 from salus.fhir.capability import PUBLISHED
 from salus.fhir.operations.definition import Definition, Level, operation_definition
 from salus.fhir.operations.search import matching
+from salus.http.fhir_api.graphql import graphql_body
 from salus.http.fhir_api.instance import type_of
 from salus.http.formats import resource_of
-from salus.http.message import FHIR_JSON, Header, Response
+from salus.http.message import FHIR_JSON, JSON, Header, Response
 from salus.http.negotiate import check_accept, check_content, etag
 from salus.http.routes import Call, Handler, Route
 from salus.kernel.errors import Kind, Problem
@@ -59,13 +60,13 @@ def _handler(operation: Operation) -> Handler:
         segments = call.segments
         type_ = type_of(call) if "type" in call.path else segments[1] if segments[1] in types else ""
         safe = call.request.method == "GET"
-        body = None if safe else await _body(call)
+        body = None if safe else await (graphql_body(call) if operation.plain else _body(call))
         id_ = call.path.get("id", "")
         result = await perform(call.context, operation, type_, id_, pairs=call.request.query, body=body, safe=safe)
         headers: list[Header] = [(b"etag", etag(result.version))] if result.version else []
         if result.location:
             headers.append((b"location", result.location.encode()))
-        return Response(result.status, result.body, FHIR_JSON, headers)
+        return Response(result.status, result.body, JSON if result.plain else FHIR_JSON, headers)
 
     return handle
 

@@ -23,7 +23,7 @@ async def operate(ctx: Context, entry: Entry) -> Answer:
         Problem: NOT_FOUND when there is no such operation there; METHOD; what the operation raises.
     """
     operation = named(entry.operation, entry.type, entry.id)
-    if operation is None:
+    if operation is None or operation.plain:
         raise Problem(Kind.NOT_FOUND, "There is no such operation at this address.", "no operation")
     by_get = operation.definition.by_get
     if entry.method != "POST" and (entry.method != "GET" or not by_get):

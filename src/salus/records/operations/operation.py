@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from salus.access.permissions import SYSTEM, Permission
 from salus.access.permit import Permit
-from salus.audit.event import Entity, EventType
+from salus.audit.event import Entity, EventType, Outcome
 from salus.fhir import json
 from salus.fhir.operations.arguments import Arguments, read
 from salus.fhir.operations.definition import Definition, Level
@@ -28,11 +28,13 @@ class Operation:
         permission: asked for before anything is read, on the type of the address; None when the story asks for each
             type that it touches.
         run: the story.
+        plain: speaks JSON of its own and not in resources; no entry of a batch can.
     """
 
     definition: Definition
     permission: Permission | None
     run: Callable[[Invocation], Awaitable[Result]]
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,14 @@ class Result:
         status: HTTP status.
         version: number of the version that the answer is about, for its ETag; 0 for none.
         location: address of a record that was made.
+        plain: `body` is JSON, and no resource.
     """
 
     body: bytes
     status: int = 200
     version: int = 0
     location: str = ""
+    plain: bool = False
 
     @classmethod
     def of(cls, resource: dict[str, Any]) -> Result:
@@ -90,10 +94,13 @@ class Invocation:
         shown = self.arguments.shown
         return f"{self.address}?{urlencode(shown)}" if shown else self.address
 
-    async def note(self, entities: tuple[Entity, ...] = (), reason: str = "") -> None:
-        """Write the one audit entry of a call that changes nothing; nothing may be answered before this returns."""
+    async def note(
+        self, entities: tuple[Entity, ...] = (), reason: str = "", outcome: Outcome = Outcome.GRANTED
+    ) -> None:
+        """Write the audit entry of a call that changes nothing; nothing may be answered before this returns."""
         reason = reason or (self.permit.reason if self.permit is not None else "")
-        event = self.ctx.event(EventType.RECORD_OPERATION, reason=reason, entities=entities, query=self.asked)
+        kind = EventType.RECORD_OPERATION
+        event = self.ctx.event(kind, reason=reason, entities=entities, query=self.asked, outcome=outcome)
         await self.ctx.commit(Unit(), event)
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from salus.records.operations import codes, concept_maps, document, everything, lastn, meta, value_sets
+from salus.records.operations import codes, concept_maps, document, everything, graphql, lastn, meta, value_sets
 from salus.records.operations.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -11,6 +11,7 @@ OPERATIONS: tuple[Operation, ...] = (
     everything.ENCOUNTER_EVERYTHING,
     document.DOCUMENT,
     lastn.LASTN,
+    graphql.GRAPHQL,
     meta.META,
     meta.META_ADD,
     meta.META_DELETE,
