@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from salus.fhir import json
+from salus.http.formats import resource_of
 from salus.http.message import text_of
 from salus.http.negotiate import check_content
 from salus.http.routes import Call
@@ -26,9 +27,10 @@ async def graphql_body(call: Call) -> dict[str, Any] | None:
     raw = await call.request.body()
     if not raw:
         return None
-    if check_content(call.request, _TEXT) == _TEXT:
+    media = check_content(call.request, _TEXT)
+    if media == _TEXT:
         return _parameters({"query": text_of(raw, "query")})
-    sent = json.decode(raw)
+    sent = await resource_of(raw, media)
     if "resourceType" in sent:
         return sent
     variables = sent.get("variables")
