@@ -13,6 +13,7 @@ Whether a number or text is sensible for its element is decided by `salus.fhir.v
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from typing import Any, Final
 
 import jiter
@@ -53,6 +54,30 @@ def decode(raw: bytes) -> dict[str, Any]:
         text = f"A JSON object is expected at the top level, not {_KINDS.get(type(value), 'a number')}."
         raise Problem(Kind.INCORRECT, "The body is not a JSON object.", issues=(Issue("structure", text),))
     return value
+
+
+def decode_in_steps(raw: bytes) -> Generator[None, None, dict[str, Any]]:
+    """The same for a large Bundle, one step for each entry, so that other work can be done in between.
+
+    Whatever is out of the ordinary is decoded in one piece, which also words what is wrong.
+
+    Returns:
+        As `decode`, which see for what is raised.
+    """
+    try:
+        inside = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])["entry"]
+        items = msgspec.json.decode(inside, type=list[msgspec.Raw])
+        around, twice = raw.split(bytes(inside), 1), raw.count(bytes(inside)) != 1
+        if twice:
+            return decode(raw)
+        bundle = decode(b"[]".join(around))
+        bundle["entry"] = entries = []
+        for item in items:
+            entries.append(decode_any(bytes(item)))
+            yield
+    except (msgspec.DecodeError, KeyError, RecursionError, Problem):
+        return decode(raw)
+    return bundle
 
 
 def decode_any(raw: bytes) -> Any:

@@ -16,7 +16,8 @@ from salus.http.negotiate import COMPACT, Form, check_content, wanted
 from salus.kernel.breath import Breath
 from salus.kernel.errors import Problem
 
-_PIECE = 128 * 1024  # bytes of XML, about ten milliseconds
+_LARGE = 256 * 1024  # bytes of JSON that are decoded in one piece, two milliseconds
+_PIECE = 64 * 1024  # bytes of XML, about five milliseconds
 
 
 async def resource_in(request: Request) -> dict[str, Any]:
@@ -35,10 +36,19 @@ async def resource_of(raw: bytes, media: str) -> dict[str, Any]:
     Args:
         media: `json` or `xml`, as `check_content` says.
     """
-    if media != "xml":
-        return json.decode(raw)
-    reader = xml.Reader(raw)
     breath = Breath()
+    if media != "xml":
+        if len(raw) < _LARGE:
+            return json.decode(raw)
+        decoding = json.decode_in_steps(raw)
+        while True:
+            try:
+                next(decoding)
+            except StopIteration as done:
+                decoded: dict[str, Any] = done.value
+                return decoded
+            await breath.pause()
+    reader = xml.Reader(raw)
     while reader.feed(_PIECE):
         await breath.pause()
     return reader.resource()

@@ -24,9 +24,9 @@ class Answer:
 
     Attributes:
         body: the resource as JSON that a read or search gives.
-        kept: the resource as JSON that a write left, shown if it is asked for.
+        version: what a write left, shown or told of if it is asked for.
+        deleted: how many records a deletion deleted, None for other writes.
         outcome: why the entry failed.
-        told: an OperationOutcome about a success, shown if it is asked for.
     """
 
     status: str
@@ -34,9 +34,9 @@ class Answer:
     etag: str = ""
     updated: int = 0
     body: bytes = b""
-    kept: bytes = b""
+    version: Version | None = None
+    deleted: int | None = None
     outcome: dict[str, Any] | None = None
-    told: dict[str, Any] | None = None
 
     def response(self, returns: str = "") -> dict[str, Any]:
         """The entry without its resource.
@@ -51,10 +51,15 @@ class Answer:
             response["etag"] = self.etag
         if self.updated:
             response["lastModified"] = instant(self.updated)
-        outcome = self.outcome or (self.told if returns == "OperationOutcome" else None)
+        outcome = self.outcome or (self._told() if returns == "OperationOutcome" else None)
         if outcome is not None:
             response["outcome"] = outcome
         return {"response": response}
+
+    def _told(self) -> dict[str, Any] | None:
+        if self.version is not None:
+            return told(self.version, made=self.status.startswith("201"))
+        return None if self.deleted is None else told_deleted(self.deleted)
 
 
 def answer_made(version: Version, new: bool) -> Answer:
@@ -64,8 +69,7 @@ def answer_made(version: Version, new: bool) -> Answer:
         f"{version.type}/{version.id}/_history/{version.version}",
         f'W/"{version.version}"',
         version.updated,
-        kept=version.body,
-        told=told(version, made=new),
+        version=version,
     )
 
 
@@ -76,13 +80,15 @@ def answer_found(version: Version) -> Answer:
 
 def answer_deleted(count: int) -> Answer:
     """Records were deleted, or there was nothing left to delete."""
-    return Answer("204 No Content", told=told_deleted(count))
+    return Answer("204 No Content", deleted=count)
 
 
 def results(entries: Sequence[Answer], returns: str = "") -> Iterator[tuple[dict[str, Any], bytes]]:
     """Answers in the form that `salus.fhir.bundle.responses` writes."""
     for answer in entries:
-        shown = answer.body or (answer.kept if returns == "representation" else b"")
+        shown = answer.body
+        if not shown and returns == "representation" and answer.version is not None:
+            shown = answer.version.body
         yield answer.response(returns), shown
 
 
