@@ -299,6 +299,147 @@ def test_any_bundle(target: Clinic, kind: str, sent: list[Any], name: str) -> No
     shoot(target, name, "POST", "/fhir", content=body, headers={"content-type": "application/fhir+json"})
 
 
+PATCHES = {"content-type": "application/json-patch+json"}
+pointers = st.sampled_from(
+    ["", "/", "/name", "/name/0", "/name/-", "/name/0/given/0", "/valueQuantity/value", "/id", "/meta", "/~2", "x"]
+) | noise.map(lambda text: "/" + text)
+operations = st.fixed_dictionaries(
+    {},
+    optional={
+        "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"]) | json_values,
+        "path": pointers | json_values,
+        "from": pointers | json_values,
+        "value": json_values,
+    },
+)
+targets = st.sampled_from(["/fhir/Patient/anna", "/fhir/Observation/pulse-anna", "/fhir/Condition/nobody"])
+
+
+@QUICK
+@given(st.lists(operations | json_values, max_size=4) | json_values, targets, people)
+def test_any_json_patch(target: Clinic, patch: Any, path: str, name: str) -> None:
+    shoot(target, name, "PATCH", path, content=json.dumps(patch).encode("utf-8", "surrogatepass"), headers=PATCHES)
+
+
+expressions = st.sampled_from(
+    [
+        *("Patient", "Patient.name", "Patient.name[0]", "Patient.name.given", "Observation.value", "descendants()"),
+        *(
+            "Patient.birthDate",
+            "Patient.name.where(family.exists())",
+            "resolve()",
+            "%resource",
+            "1",
+            "Patient.name | 1",
+        ),
+        *(
+            "Patient.contained[0].id",
+            "Patient.birthDate.extension",
+            "Patient.id",
+            "$this",
+            "iif(true, name, name)",
+            "(",
+        ),
+    ]
+)
+parts = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from(["type", "path", "name", "value", "index", "source", "destination"]) | json_values,
+        "valueCode": st.sampled_from(["add", "insert", "delete", "replace", "move"]) | json_values,
+        "valueString": expressions | st.sampled_from(["name", "birthDate", "value", "contact"]) | json_values,
+        "valueInteger": st.integers(-1, 3) | json_values,
+        "valueHumanName": json_values,
+        "part": json_values,
+        "_valueString": json_values,
+    },
+)
+
+
+def fhirpath_operation(kind: str, path: str, name: str, value: Any, numbers: tuple[int, int, int]) -> JSON:
+    """An operation that is nearly right."""
+    all_parts = {
+        "type": {"valueCode": kind},
+        "path": {"valueString": path},
+        "name": {"valueString": name},
+        "value": value,
+        **{
+            each: {"valueInteger": number}
+            for each, number in zip(("index", "source", "destination"), numbers, strict=True)
+        },
+    }
+    wanted = {
+        "add": ("type", "path", "name", "value"),
+        "insert": ("type", "path", "value", "index"),
+        "delete": ("type", "path"),
+        "replace": ("type", "path", "value"),
+        "move": ("type", "path", "source", "destination"),
+    }[kind]
+    return {"name": "operation", "part": [{"name": each, **all_parts[each]} for each in wanted]}
+
+
+nearly = st.builds(
+    fhirpath_operation,
+    st.sampled_from(["add", "insert", "delete", "replace", "move"]),
+    expressions,
+    st.sampled_from(["name", "birthDate", "value", "value[x]", "valueString", "contact", "extension", "nothing"]),
+    st.sampled_from(
+        [
+            {"valueString": "x"},
+            {"valueHumanName": {"family": "x"}},
+            {"valueQuantity": {"value": 1}},
+            {"valueDate": "2000-01-01"},
+            {"part": [{"name": "name", "valueHumanName": {"text": "x"}}]},
+            {"part": [{"name": "url", "valueUri": "urn:x"}, {"name": "value", "valueString": "x"}]},
+            {"resource": {"resourceType": "Patient"}},
+        ]
+    ),
+    st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)),
+)
+wild = st.fixed_dictionaries(
+    {"name": st.just("operation") | json_values}, optional={"part": st.lists(parts | json_values, max_size=5)}
+)
+
+
+@QUICK
+@given(st.lists(nearly | wild | json_values, max_size=3), targets)
+def test_any_fhirpath_patch(target: Clinic, sent: list[Any], path: str) -> None:
+    body = json.dumps({"resourceType": "Parameters", "parameter": sent}).encode("utf-8", "surrogatepass")
+    shoot(target, "service", "PATCH", path, content=body, headers={"content-type": "application/fhir+json"})
+
+
+tags = st.sampled_from(
+    [
+        *("<name>", "</name>", '<id value="x"/>', '<birthDate value="2000"/>', '<extension url="x">', "</extension>"),
+        *("<contained>", "</contained>", "<Patient>", "</Patient>", '<given value="x"/>', "<text>", "</text>", "&x;"),
+        *(
+            '<div xmlns="http://www.w3.org/1999/xhtml">',
+            "</div>",
+            "<!--",
+            "-->",
+            "<![CDATA[",
+            "]]>",
+            "<!DOCTYPE x>",
+            "\0",
+        ),
+        *('<entry><request><method value="POST"/><url value="Patient"/></request></entry>', '<type value="batch"/>'),
+    ]
+)
+
+
+@QUICK
+@given(
+    st.lists(tags | noise, max_size=10).map("".join),
+    st.sampled_from(["Patient", "Bundle", "Parameters", "Binary"]),
+    st.sampled_from(
+        [("POST", "/fhir"), ("POST", "/fhir/Patient"), ("PUT", "/fhir/Patient/x"), ("PATCH", "/fhir/Patient/anna")]
+    ),
+)
+def test_any_xml(target: Clinic, inside: str, type_: str, door: tuple[str, str]) -> None:
+    body = f'<{type_} xmlns="http://hl7.org/fhir">{inside}</{type_}>'.encode("utf-8", "surrogatepass")
+    shoot(target, "service", *door, content=body, headers={"content-type": "application/fhir+xml"})
+
+
 @QUICK
 @given(json_values, json_values, json_values, json_values)
 def test_any_sign_in(target: Clinic, user: Any, password: Any, code: Any, purpose: Any) -> None:

@@ -45,10 +45,11 @@ async def batch(ctx: Context, entries: Sequence[Entry | Problem], operate: Opera
         Problem: UNAVAILABLE or FAULT, which concern the server and not an entry.
     """
     apart = Apart(frozenset(one.full_url for one in entries if isinstance(one, Entry) and _makes(one)))
+    breath = Breath()
     answers: list[Answer] = []
     for start in range(0, len(entries), _TOGETHER):
         some = entries[start : start + _TOGETHER]
-        answers += await asyncio.gather(*(_one(ctx, entry, operate, apart, Breath()) for entry in some))
+        answers += await asyncio.gather(*(_one(ctx, entry, operate, apart, breath) for entry in some))
     return answers
 
 
