@@ -17,9 +17,9 @@ from salus.app.found import found
 from salus.app.house import House
 from salus.app.server import build_application
 from salus.audit.reader import AuditReader
-from salus.kernel.clock import Clock
+from salus.kernel.clock import Clock, Elapsed
 from salus.kernel.commit import Unit
-from salus.kernel.settings import Limits, Settings
+from salus.kernel.settings import Keys, Limits, Settings
 from salus.records.context import Context
 
 T = TypeVar("T")
@@ -101,11 +101,20 @@ class Clinic:
         http: a client of the ASGI application; use `as_` instead.
     """
 
-    def __init__(self, folder: Path, limits: Limits | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        *,
+        keys: Keys | None = None,
+        elapsed: Elapsed | None = None,
+    ) -> None:
         self.loop = asyncio.new_event_loop()
         self.clock = clock
+        self.elapsed = elapsed
         self.folder = folder
-        made = found(folder)
+        made = found(folder, keys=keys)
         generous = limits or Limits(requests_per_second=100_000, burst=100_000)
         self.settings = Settings(
             server=made.server,
@@ -125,7 +134,7 @@ class Clinic:
 
     def open(self) -> None:
         """Open the house (again, after `close`)."""
-        self.house = House(self.settings, clock=self.clock)
+        self.house = House(self.settings, clock=self.clock, elapsed=self.elapsed)
         self.application = build_application(self.house)
         transport = httpx.ASGITransport(self.application, client=("127.0.0.9", 1))
         self.http = httpx.AsyncClient(transport=transport, base_url=BASE)

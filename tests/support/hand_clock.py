@@ -19,3 +19,17 @@ class HandClock:
     def forward(self, ms: int) -> None:
         """Turn it; backwards with a negative number."""
         self._now_ms += ms
+
+
+class HandElapsed:
+    """Elapsed seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds

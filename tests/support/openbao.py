@@ -60,7 +60,9 @@ class FailingBao(OpenBao):
 @pytest.fixture(scope="module")
 def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailingBao]:
     """OpenBao with TLS, policy, key and AppRole."""
-    server = FailingBao(tmp_path_factory.mktemp("bao") / "openbao", free_port())
-    server.make()
-    yield server
-    server.stop()
+    server = FailingBao(tmp_path_factory.mktemp("bao") / "openbao", free_port(), free_port())
+    try:
+        server.make()
+        yield server
+    finally:
+        server.stop()

@@ -35,6 +35,7 @@ storage "raft" {{
 }}
 listener "tcp" {{
   address = "127.0.0.1:{port}"
+  cluster_address = "127.0.0.1:{cluster}"
   tls_cert_file = "tls/server.crt"
   tls_key_file = "tls/server.key"
   tls_min_version = "tls13"
@@ -58,31 +59,33 @@ path "transit/keys/salus-sign" { capabilities = ["read"] }
 
 
 class OpenBao:
-    """A server in a folder of its own, on a loopback port and the next.
+    """A server in a folder of its own, on two loopback ports.
 
     Attributes:
+        folder: where it lies.
         process: the running server.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, port: int, cluster_port: int) -> None:
+        self.folder = folder
         self._port = port
+        self._cluster_port = cluster_port
         self.address = f"https://127.0.0.1:{port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def make(self) -> None:
         """Make the folder and start: certificate, policy, key and AppRole are there when this returns."""
-        private_folder(self._folder)
-        (self._folder / "data").mkdir(mode=0o700)
-        make_authority(self._folder / "tls")
-        tls = self._folder / "tls"
+        private_folder(self.folder)
+        (self.folder / "data").mkdir(mode=0o700)
+        make_authority(self.folder / "tls")
+        tls = self.folder / "tls"
         issue(tls, tls / "server.crt", tls / "server.key", ["localhost", "127.0.0.1"])
-        config = _CONFIG.format(port=self._port, cluster=self._port + 1)
-        write_new(self._folder / "server.hcl", config.encode())
+        config = _CONFIG.format(port=self._port, cluster=self._cluster_port)
+        write_new(self.folder / "server.hcl", config.encode())
         self._launch()
         made = self._patiently(lambda: self.client("").sys.initialize(secret_shares=1, secret_threshold=1))
         secrets = {"unseal": made["keys_base64"][0], "root": made["root_token"]}
-        write_new(self._folder / _SECRETS, json.dumps(secrets).encode())
+        write_new(self.folder / _SECRETS, json.dumps(secrets).encode())
         self.unseal()
         self._furnish()
 
@@ -94,7 +97,7 @@ class OpenBao:
     def unseal(self) -> None:
         """Unseal, and wait until the server answers."""
         self._patiently(lambda: self.client("").sys.submit_unseal_key(self._secrets()["unseal"]))
-        self._patiently(lambda: self.root().write_data("sys/capabilities-self", data={"paths": ["transit"]}))
+        self._patiently(self._leading)
 
     def stop(self) -> None:
         """End the server."""
@@ -106,7 +109,7 @@ class OpenBao:
     def client(self, token: str) -> Any:
         """A client with a token."""
         hvac = library("hvac", "vault")
-        return hvac.Client(url=self.address, token=token, verify=str(self._folder / AUTHORITY), timeout=10)
+        return hvac.Client(url=self.address, token=token, verify=str(self.folder / AUTHORITY), timeout=10)
 
     def root(self) -> Any:
         """A client that may do everything."""
@@ -123,15 +126,21 @@ class OpenBao:
             ca_file=f"{within}/{AUTHORITY}",
         )
 
+    def _leading(self) -> None:
+        """Raises until raft has found out that this server leads, and a first request is answered."""
+        if not self.client("").sys.read_leader_status()["is_self"]:
+            raise Problem(Kind.UNAVAILABLE, "OpenBao does not lead yet.")
+        self.root().write_data("sys/capabilities-self", data={"paths": ["transit"]})
+
     def _secrets(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads((self._folder / _SECRETS).read_bytes())
+        found: dict[str, str] = json.loads((self.folder / _SECRETS).read_bytes())
         return found
 
     def _launch(self) -> None:
-        with (self._folder / "server.log").open("ab") as log:
+        with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603  a fixed command
                 [_binary(), "server", "-config=server.hcl"],
-                cwd=self._folder,
+                cwd=self.folder,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for Salus, which then ends this
@@ -145,7 +154,7 @@ class OpenBao:
                 return call()
             except Exception:  # noqa: BLE001  it is not up yet
                 time.sleep(_PAUSE)
-        raise Problem(Kind.UNAVAILABLE, "OpenBao did not start.", f"see {self._folder.name}/server.log")
+        raise Problem(Kind.UNAVAILABLE, "OpenBao did not start.", f"see {self.folder.name}/server.log")
 
     def _furnish(self) -> None:
         root = self.root()
@@ -157,7 +166,7 @@ class OpenBao:
         root.write_data("auth/approle/role/salus", data={"token_policies": "salus", "token_ttl": "1h"})
         role = root.read("auth/approle/role/salus/role-id")["data"]["role_id"]
         secret = root.write_data("auth/approle/role/salus/secret-id", data={})["data"]["secret_id"]
-        write_new(self._folder / CREDENTIAL, json.dumps({"role_id": role, "secret_id": secret}).encode())
+        write_new(self.folder / CREDENTIAL, json.dumps({"role_id": role, "secret_id": secret}).encode())
 
 
 def _binary() -> str:

@@ -89,10 +89,9 @@ class House:
         folder = settings.folder
         policy = load_policy(policy_text(settings))  # first: it needs nothing open that would have to be closed again
         limits = Limits(settings.keys.soft_seconds, settings.keys.hard_seconds)
-        self._provider = provider or provider_of(settings)
-        self.keyring: Keyring = stand.keyring(
-            open_keyring(folder / KEYS_FOLDER, self._provider, limits, elapsed or elapsed_seconds)
-        )
+        elapsed = elapsed or elapsed_seconds
+        self._provider = provider or provider_of(settings, elapsed)
+        self.keyring: Keyring = stand.keyring(open_keyring(folder / KEYS_FOLDER, self._provider, limits, elapsed))
         page_key = self.keyring.page_key("records")
         # One connection for reading and writing: a second one would drop its decrypted pages at each of our commits.
         self.db = open_database(folder / DATABASE, page_key)

@@ -17,6 +17,7 @@ from salus.crypto.kms.guard import Guarded
 from salus.crypto.kms.local import LocalKeyProvider
 from salus.crypto.kms.provider import KeyProvider
 from salus.crypto.wiping import Secret
+from salus.kernel.clock import Elapsed, elapsed_seconds
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import Settings
 
@@ -26,8 +27,11 @@ CREDENTIAL_VARIABLE = "SALUS_KEYS_CREDENTIAL"
 LOCAL = "local"
 
 
-def provider_of(settings: Settings) -> KeyProvider:
+def provider_of(settings: Settings, elapsed: Elapsed = elapsed_seconds) -> KeyProvider:
     """The key provider that the settings name.
+
+    Args:
+        elapsed: clock of the circuit breaker.
 
     Raises:
         Problem: INCORRECT for an unknown provider, or one whose library or settings are missing; UNAVAILABLE when a
@@ -44,7 +48,9 @@ def provider_of(settings: Settings) -> KeyProvider:
     for name in REQUIRED[keys.provider]:
         if not getattr(keys, name):
             raise Problem(Kind.INCORRECT, f"[keys] {name} is missing; the provider {keys.provider} needs it.")
-    return Guarded(make(settings), keys.timeout_seconds * 2)  # signing in to the provider comes on top of the call
+    return Guarded(
+        make(settings), keys.timeout_seconds * 2, elapsed
+    )  # signing in to the provider comes on top of the call
 
 
 def passphrase_of(settings: Settings) -> bytes | None:

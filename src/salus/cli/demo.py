@@ -73,7 +73,7 @@ def demo(data_dir: Path, port: int, patients: int, seed: int, kms: str) -> None:
 
 def _key_service(folder: Path, port: int) -> OpenBao:
     """The OpenBao server of a demo folder, on a port apart from that of Salus."""
-    return OpenBao(folder / _OPENBAO, port + _APART)
+    return OpenBao(folder / _OPENBAO, port + _APART, port + _APART + 1)
 
 
 def _make(folder: Path, port: int, patients: int, seed: int, kms: str) -> None:

@@ -188,7 +188,9 @@ class GcpKms:
             credentials=identity, transport="rest", client_options=options
         )
         if self._ca:
-            client.transport._session.verify = self._ca  # noqa: SLF001  the library offers no other way
+            session = client.transport._session  # noqa: SLF001  the library offers no other way
+            session.verify = self._ca
+            session.trust_env = False  # a variable of the environment would win over `verify`
         return client
 
     def _needs_signing(self) -> None:

@@ -11,7 +11,9 @@ https://openbao.org/api-docs/secret/transit/
 
 from __future__ import annotations
 
+import binascii
 import json
+import re
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
@@ -24,7 +26,7 @@ from salus.crypto.kms.provider import Capabilities, asking, away, bound, cannot,
 from salus.crypto.wiping import Secret, random_key, wipe
 from salus.kernel.errors import Kind, Problem
 
-_FORBIDDEN = 403
+_CIPHERTEXT = re.compile(rb"vault:v[1-9][0-9]{0,8}:([A-Za-z0-9+/]+=*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Vault:
 
     def unwrap(self, blob: bytes, context: Mapping[str, str]) -> bytearray:
         """See `KeyProvider.unwrap`."""
-        sent = {"ciphertext": blob.decode("ascii", "replace"), "context": _context(context)}
+        sent = {"ciphertext": _canonical(blob), "context": _context(context)}
         plain = b64decode(self._ask("decrypt", self._key, sent)["plaintext"])
         key = bytearray(plain)
         wipe(plain)
@@ -86,7 +88,7 @@ class Vault:
 
     def rewrap(self, blob: bytes, context: Mapping[str, str]) -> bytes:
         """See `KeyProvider.rewrap`."""
-        sent = {"ciphertext": blob.decode("ascii", "replace"), "context": _context(context)}
+        sent = {"ciphertext": _canonical(blob), "context": _context(context)}
         return str(self._ask("rewrap", self._key, sent)["ciphertext"]).encode()
 
     def rotate(self) -> str:
@@ -191,6 +193,17 @@ class Vault:
 
 
 _ED25519_HEADER = bytes.fromhex("302a300506032b6570032100")  # RFC 8410 section 4: SubjectPublicKeyInfo up to the key
+
+
+def _canonical(blob: bytes) -> str:
+    """The ciphertext, if it is written as the server writes it; the server itself takes `v0` and loose base64 too."""
+    match = _CIPHERTEXT.fullmatch(blob)
+    try:
+        if match is not None and b64encode(b64decode(match[1], validate=True)) == match[1]:
+            return blob.decode("ascii")
+    except binascii.Error:
+        pass
+    raise away("vault: this is not a wrapped key of this provider")
 
 
 def _context(context: Mapping[str, str]) -> str:

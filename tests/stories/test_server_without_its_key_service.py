@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real server over a real OpenBao that is stopped and comes back: 503, and 200 again, no restart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.openbao import FailingBao, bao
+from tests.support.served import Served, free_port, salus
+
+__all__ = ["bao"]
+
+SOFT, HARD = 1, 2  # seconds
+
+
+@pytest.fixture
+def server(bao: FailingBao, tmp_path: Path) -> Iterator[Served]:
+    folder, port = tmp_path / "data", free_port()
+    keys = bao.keys(str(bao.folder))
+    section = tmp_path / "keys.toml"
+    names = ("provider", "address", "key", "credential_file", "ca_file")
+    section.write_text("[keys]\n" + "".join(f'{name} = "{getattr(keys, name)}"\n' for name in names))
+    salus("init", "--data-dir", folder, "--port", str(port), "--keys-from", section)
+    salus("user", "add", "dr", "--service", "--role", "physician", "--data-dir", folder)
+    limits = {"SOFT": SOFT, "HARD": HARD, "TIMEOUT": 0.3}
+    env = {f"SALUS_KEYS_{name}_SECONDS": str(value) for name, value in limits.items()}
+    started = Served(folder, port, workers=1, env=env)
+    yield started
+    started.stop()
+
+
+def until(seen: Callable[[], bool]) -> None:
+    """Ask again until it is so."""
+    for _ in range(600):
+        if seen():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come to that")
+
+
+def test_a_stopped_key_service_and_its_return(server: Served, bao: FailingBao) -> None:
+    token = salus("token", "issue", "dr", "--data-dir", server.folder).stdout.strip()
+    patient = {"resourceType": "Patient", "id": "anna"}
+    with server.client(token) as client:
+
+        def status() -> int:
+            return client.get("/fhir/Patient/anna").status_code
+
+        assert client.put("/fhir/Patient/anna", json=patient).status_code == 201
+        bao.freeze()
+        try:
+            until(lambda: status() == 503)
+            for _ in range(10):
+                assert client.get("/health").status_code == 200
+                answer = client.put("/fhir/Patient/anna", json=patient | {"active": False})
+                assert answer.status_code == 503
+                assert int(answer.headers["retry-after"]) > 0
+                assert answer.json()["resourceType"] == "OperationOutcome"
+        finally:
+            bao.thaw()
+        until(lambda: status() == 200)
+        assert client.get("/fhir/Patient/anna/_history").json()["total"] == 1  # nothing was written meanwhile
+        assert client.put("/fhir/Patient/anna", json=patient | {"active": True}).status_code == 200
+    assert server.process.poll() is None
+    assert salus("audit", "verify", "--data-dir", server.folder).returncode == 0
