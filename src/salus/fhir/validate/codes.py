@@ -14,7 +14,7 @@ from salus.fhir.validate.finding import Severity
 
 Json = dict[str, Any]
 Fault = tuple[Severity, str, str]
-# (system, code, display, version) -> "", "unknown-code" or "wrong-display".
+# (system, code, display, version) -> "", "unknown-code", "unknown-unit" or "wrong-display".
 Asking = Callable[[str, str, str, str], str]
 
 _REMEMBERED: Final = 50_000
@@ -44,7 +44,7 @@ class Codes:
         good = self._good
         for pair in pairs:
             if pair not in good:
-                if type(pair[0]) is not str or type(pair[1]) is not str or self._asking(*pair, "", ""):
+                if type(pair[0]) is not str or type(pair[1]) is not str or self._asking(*pair, "", "") == "unknown-code":
                     return True
                 if len(good) >= _REMEMBERED:
                     good.clear()
@@ -52,7 +52,7 @@ class Codes:
         return False
 
     def fault(self, coding: Json) -> Fault | None:
-        """What is wrong with a Coding, if its code system is known here."""
+        """What is wrong with a Coding or Quantity, if its code system is known here."""
         system, code = coding.get("system"), coding.get("code")
         if type(system) is not str or type(code) is not str:
             return None
@@ -62,6 +62,8 @@ class Codes:
         )
         if wrong == "unknown-code":
             return Severity.ERROR, "code-invalid", "is not a code of the system that it names"
+        if wrong == "unknown-unit":
+            return Severity.WARNING, "code-invalid", "has a code that UCUM does not have"
         if wrong == "wrong-display":
             return Severity.WARNING, "code-invalid", "has a display that is not the one of its code"
         return None

@@ -29,6 +29,7 @@ _WHOLE: Final = frozenset({"integer", "positiveInt", "unsignedInt"})
 _LINKS: Final = frozenset({"canonical", "uri", "url"})
 # Bundles in which a reference may be a search (https://hl7.org/fhir/R4/http.html#trules).
 _CONDITIONAL: Final = frozenset({"transaction", "batch"})
+_CODED: Final = frozenset({"Coding", "Quantity", "Age", "Count", "Distance", "Duration"})
 _ANY: Final = frozenset({"Resource", "DomainResource"})
 
 
@@ -140,7 +141,7 @@ class Inspection:
 
     def by_type(self, node: Json, kind: str, place: str, scope: _Scope) -> None:
         """What the data type as a whole must fulfil."""
-        if kind == "Coding":
+        if kind in _CODED:
             wrong = self.surroundings.codes.fault(node)
             if wrong is not None:
                 self.report(wrong[1], place, wrong[2], wrong[0])

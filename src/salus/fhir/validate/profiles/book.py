@@ -7,12 +7,11 @@ Kept by canonical url, as it is written, with or without version; all are droppe
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from salus.fhir.definitions import PRIMITIVES, structure
 from salus.fhir.validate.knowledge import Knowledge
-from salus.fhir.validate.profiles.compiling import Checks, Compiler, Invariant
+from salus.fhir.validate.profiles.compiling import Checks, Compiler
 from salus.fhir.validate.profiles.element import PREFIX, Element, TypeRef, UnknownPathError, read
 from salus.fhir.validate.profiles.run import Item, Run
 
@@ -126,10 +125,6 @@ class Book:
         if root is not None and elements:
             read(root, elements)
         return root
-
-    def invariant(self, expression: str, kind: str) -> Invariant | None:
-        """A compiled FHIRPath expression."""
-        return self._invariants(expression, kind) if self._invariants is not None else None
 
 
 def _plain(kind: str) -> Element | None:

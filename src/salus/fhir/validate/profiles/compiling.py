@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from salus.fhir.definitions import structure
 from salus.fhir.validate.finding import Severity
 from salus.fhir.validate.members import Member, members
 from salus.fhir.validate.profiles.bindings import binding
 from salus.fhir.validate.profiles.element import PREFIX, Element
+from salus.fhir.validate.profiles.invariants import invariant
 from salus.fhir.validate.profiles.paths import Trees, resolved
 from salus.fhir.validate.profiles.run import Item, Place, Run, inside, items
 from salus.fhir.validate.profiles.slicing import Matcher, matcher
@@ -24,17 +25,8 @@ from salus.fhir.validate.profiles.values import below, equal, fits
 
 Json = dict[str, Any]
 Rule = Callable[[Run, Item], None]
-Invariant = Callable[[Run, Item], bool | None]
 
 DEEPEST: Final = 12  # profiles that name profiles that name profiles
-
-
-class Shelf(Trees, Protocol):
-    """Where profiles come from, and FHIRPath."""
-
-    def invariant(self, expression: str, kind: str) -> Invariant | None:
-        """A compiled FHIRPath expression; None when there is no engine or it is not understood."""
-        ...
 
 
 @dataclass(slots=True)
@@ -144,10 +136,10 @@ class Compiler:
     """Compiles one profile.
 
     Args:
-        shelf: other profiles, and FHIRPath.
+        shelf: other profiles.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Trees) -> None:
         self.shelf = shelf
         self.by_table: dict[str, Checks] = {}  # what the profile asks of a backbone element, for content references
 
@@ -211,7 +203,7 @@ class Compiler:
         rules += self._types(element)
         for key, said in element.constraints.items():
             if key not in known_invariants() and said.get("expression"):
-                rules.append(self._invariant(key, said, element))
+                rules.append(_invariant(key, said))
         return rules
 
     def _repeated(self, path: str) -> Rule:
@@ -236,16 +228,17 @@ class Compiler:
             rules.append(_pointing(kinds, tuple(t for t in targets if t.partition("|")[0] not in _plain_types())))
         return rules
 
-    def _invariant(self, key: str, said: Json, element: Element) -> Rule:
-        ask = self.shelf.invariant(said["expression"], element.types[0].code if element.types else "")
-        severity = Severity.WARNING if said.get("severity") == "warning" else Severity.ERROR
-        words = f"breaks {key} of the profile: {str(said.get('human', '')).strip().removesuffix('.')}"
 
-        def rule(run: Run, item: Item) -> None:
-            if ask is not None and ask(run, item) is False:
-                run.report(item.place, "invariant", words, severity)
+def _invariant(key: str, said: Json) -> Rule:
+    ask = invariant(said["expression"])
+    severity = Severity.WARNING if said.get("severity") == "warning" else Severity.ERROR
+    words = f"breaks {key} of the profile: {str(said.get('human', '')).strip().removesuffix('.')}"
 
-        return rule
+    def rule(run: Run, item: Item) -> None:
+        if ask is not None and ask(run, item) is False:
+            run.report(item.place, "invariant", words, severity)
+
+    return rule
 
 
 def _fixed(value: Any) -> Rule:
