@@ -37,7 +37,8 @@ def test_every_setting_has_its_line_with_variable_and_default() -> None:
         for name, default in known.items():
             _, variable, shown, meaning = lines[name]
             assert variable == f"SALUS_{section}_{name}".upper()
-            assert shown == (str(default) if default != "" else "empty"), name
+            written = str(default).lower() if isinstance(default, bool) else str(default)
+            assert shown == (written or "empty"), name
             assert meaning
     assert documented.keys() - {"", "Other variables"} == SECTIONS.keys()
 

@@ -159,6 +159,7 @@ class Policy:
         nevers: hard rules.
         examples: tests.
         sets: type sets by name without `@`.
+        profiles: canonicals of the profiles that every record of a type must fulfil, by type.
     """
 
     name: str
@@ -167,6 +168,7 @@ class Policy:
     nevers: tuple[Never, ...] = ()
     examples: tuple[Example, ...] = ()
     sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def never(self, permission: Permission, type_: str, roles: tuple[str, ...]) -> Never | None:
         """The first hard rule that stands against this, if any."""

@@ -112,12 +112,24 @@ def read_policy(text: str) -> Policy:
     roles = {key: _role(key, value, sets) for key, value in top.named("role").items()}
     nevers = tuple(_never(table, sets, roles) for table in top.tables("never"))
     examples = tuple(_example(table, roles) for table in top.tables("test"))
+    profiles = {key: _profiles(key, value) for key, value in top.named("profiles").items()}
     top.done()
     ids = [grant.id for role in roles.values() for grant in role.grants] + [rule.id for rule in nevers]
     for id_ in ids:
         if ids.count(id_) > 1:
             raise refuse("policy", f"the id `{id_}` is used twice")
-    return Policy(name, version, roles, nevers, examples, sets)
+    return Policy(name, version, roles, nevers, examples, sets, profiles)
+
+
+def _profiles(name: str, value: object) -> tuple[str, ...]:
+    """Canonicals that every record of one type must fulfil."""
+    table = Table("profiles", {name: value})
+    _known(table, name, resource_types(), "type")
+    canonicals = table.texts(name)
+    for canonical in canonicals:
+        if ":" not in canonical or any(mark.isspace() for mark in canonical):
+            raise refuse("profiles", f"`{name}` must list the canonical URLs of profiles")
+    return canonicals
 
 
 def _set(name: str, value: object) -> frozenset[str]:

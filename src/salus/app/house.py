@@ -29,6 +29,8 @@ from salus.crypto.keyring import Keyring, open_keyring
 from salus.crypto.kms.provider import KeyProvider
 from salus.crypto.leases import Limits
 from salus.crypto.wiping import wipe
+from salus.fhir.validate.terms import Asked
+from salus.fhir.validate.validator import Validator
 from salus.identity.passwords import PasswordHasher
 from salus.identity.sign_in import SignIn
 from salus.identity.store import IdentityWrites
@@ -126,8 +128,23 @@ class House:
         if page_key is not None:
             wipe(page_key)
         store = Store(self.db, self.keyring)
+        validator = Validator(
+            self.knowledge,
+            Asked(self.knowledge.engine),
+            demanded=policy.profiles,
+            strict_extensions=settings.validation.known_extensions,
+            known_profiles_only=settings.validation.known_profiles,
+        )
         self.services = Services(
-            self.access, self.audit, store, self.writer, self.clock, settings.limits, settings.base_url, self.knowledge
+            self.access,
+            self.audit,
+            store,
+            self.writer,
+            self.clock,
+            settings.limits,
+            settings.base_url,
+            self.knowledge,
+            validator,
         )
 
     def _surrogate(self, tenant: str, kind: str, value: str) -> bytes:

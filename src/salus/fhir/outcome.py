@@ -6,8 +6,10 @@ Only what a `Problem` calls public is written: its `detail` is for the operator'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from salus.fhir.validate.finding import Finding
 from salus.kernel.errors import Issue, Kind, Problem
 
 Outcome = dict[str, Any]
@@ -63,6 +65,13 @@ def information(text: str, *, code: str = "informational") -> Outcome:
 def warnings(issues: tuple[Issue, ...]) -> Outcome:
     """OperationOutcome for things passed over, such as parameters ignored under lenient handling."""
     return _resource([_entry("warning", issue) for issue in issues])
+
+
+def judgement(found: Sequence[Finding]) -> Outcome:
+    """OperationOutcome for what a validation found; it says so when that is nothing."""
+    if not found:
+        return information("Nothing is wrong with this resource.")
+    return _resource([_entry(each.severity.value, each.issue()) for each in found])
 
 
 def _resource(entries: list[Outcome]) -> Outcome:

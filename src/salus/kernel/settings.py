@@ -71,6 +71,13 @@ class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     packages: str = ""  # empty: nothing is installed at the start
 
 
+class Validation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How strictly records are judged beyond FHIR R4 itself."""
+
+    known_profiles: bool = False  # true: meta.profile may name installed profiles only
+    known_extensions: bool = False  # true: an extension without an installed definition is an error
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one request may cost."""
 
@@ -92,6 +99,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access: Access = msgspec.field(default_factory=Access)
     identity: Identity = msgspec.field(default_factory=Identity)
     knowledge: Knowledge = msgspec.field(default_factory=Knowledge)
+    validation: Validation = msgspec.field(default_factory=Validation)
     limits: Limits = msgspec.field(default_factory=Limits)
     folder: Path = Path()
 
@@ -112,6 +120,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "access": Access,
     "identity": Identity,
     "knowledge": Knowledge,
+    "validation": Validation,
     "limits": Limits,
 }
 

@@ -14,6 +14,7 @@ from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.audit.event import Entity, Event, EventType, Outcome
 from salus.audit.log import AuditLog
+from salus.fhir.validate.validator import Validator
 from salus.kernel.actor import Actor
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit, Writer
@@ -34,6 +35,7 @@ class Services:
 
     Attributes:
         knowledge: definitions, code systems and installed packages.
+        validator: judges resources by R4, by what is installed and by what the policy demands.
         base_url: address of this server without the tenant and `/fhir`.
         line: where those who lost a race wait for their next attempt, one at a time.
     """
@@ -46,6 +48,7 @@ class Services:
     limits: Limits
     base_url: str
     knowledge: Library
+    validator: Validator
     line: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
 
 

@@ -7,11 +7,12 @@ are worked out only when the answer is no.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
-from salus.fhir.validate.constraints import breaches, breaks
+from salus.fhir.validate.constraints import breaches, breaching, breaks
 from salus.fhir.validate.finding import Finding, Severity
-from salus.fhir.validate.inspection import inspect
+from salus.fhir.validate.inspection import inspect, inspecting
 from salus.fhir.validate.places import known
 from salus.fhir.validate.report import schema_issues
 from salus.fhir.validate.schema import validator
@@ -51,7 +52,25 @@ def examine(resource: dict[str, Any], surroundings: Surroundings = PLAIN) -> lis
     Args:
         resource: of a known type (`expect`).
     """
-    return _findings(resource, surroundings, fits=_fits(resource))
+    *_, found = examining(resource, surroundings)
+    return found
+
+
+def examining(resource: dict[str, Any], surroundings: Surroundings = PLAIN) -> Iterator[list[Finding]]:
+    """As `examine`, in pieces: gives something after each entry of a Bundle; the last is what was found."""
+    if too_deep(resource):
+        yield _findings(resource, surroundings, fits=False)
+        return
+    found: list[Finding] = []
+    constraints: list[Finding] = []
+    for so_far in inspecting(resource, surroundings):
+        found = so_far
+        yield []
+    for broken in breaching(resource):
+        constraints = broken
+        yield []
+    found = [*found, *constraints]
+    yield found if _fits(resource) else [*_broken(resource), *found]
 
 
 def expect(resource: dict[str, Any], expected_type: str | None = None) -> None:
@@ -84,11 +103,15 @@ def _findings(
     found = inspect(resource, surroundings) + breaches(resource, warnings=warnings)
     if fits:
         return found
+    return _broken(resource) + found
+
+
+def _broken(resource: dict[str, Any]) -> list[Finding]:
     try:
         broken = schema_issues(resource, MOST_ISSUES)
     except ArithmeticError:  # `inspect` has named the number
-        return found
-    return [Finding(Severity.ERROR, issue.code, issue.text, issue.place) for issue in broken] + found
+        return []
+    return [Finding(Severity.ERROR, issue.code, issue.text, issue.place) for issue in broken]
 
 
 def _wrong_type(text: str) -> Problem:

@@ -44,7 +44,11 @@ class Codes:
         good = self._good
         for pair in pairs:
             if pair not in good:
-                if type(pair[0]) is not str or type(pair[1]) is not str or self._asking(*pair, "", "") == "unknown-code":
+                if (
+                    type(pair[0]) is not str
+                    or type(pair[1]) is not str
+                    or self._asking(*pair, "", "") == "unknown-code"
+                ):
                     return True
                 if len(good) >= _REMEMBERED:
                     good.clear()

@@ -14,10 +14,13 @@ from typing import Any, Final
 from salus.fhir.validate.bundles import Use, entries_of
 from salus.fhir.validate.finding import Finding, Severity
 from salus.fhir.validate.profiles.book import Book
+from salus.fhir.validate.profiles.element import PREFIX
 from salus.fhir.validate.profiles.run import Item, Place, Run
 
 Json = dict[str, Any]
 Member = Callable[[str, str, str], "bool | None"]
+Canonicals = tuple[str, ...]
+Found = list[Finding]
 
 _HOLDERS: Final = frozenset({"Bundle", "Parameters"})
 
@@ -59,35 +62,65 @@ class Profiling:
         self._book = book
         self._member = member
 
-    def findings(self, resource: Json, more: tuple[str, ...] = (), *, warn: bool = False) -> list[Finding]:
-        """What is wrong by the profiles that a resource must fulfil.
+    def findings(
+        self, resource: Json, more: Canonicals = (), *, demanded: Canonicals = (), strict: bool = False
+    ) -> Found:
+        """As `finding`, at once; unknown profiles are an error when `strict`, and else passed over."""
+        pieces = self.finding(resource, more, demanded=demanded, strict=strict)
+        return [one for piece in pieces for one in piece]
+
+    def finding(
+        self,
+        resource: Json,
+        more: Canonicals = (),
+        *,
+        demanded: Canonicals = (),
+        strict: bool = False,
+        warn: bool = False,
+    ) -> Iterator[Found]:
+        """What is wrong by the profiles that a resource must fulfil: a list for it, and one for each resource inside.
 
         Args:
-            resource: valid R4.
+            resource: a resource of a known type.
             more: canonicals that it must fulfil beside those that it declares.
-            warn: whether unknown profiles are worth a warning.
+            demanded: those among them that must be known here: else it cannot be said that they are fulfilled.
+            strict: whether any unknown profile is an error.
+            warn: whether it is worth a warning, if it is no error.
         """
         kind = resource["resourceType"]
         place: Place = (None, kind, -1)
-        found = self._one(resource, resource, place, "", (*declared(resource), *more), warn=warn)
+        told = Severity.ERROR if strict else Severity.WARNING if warn else None
+        yield self._one(resource, resource, place, "", (*declared(resource), *more), demanded, told)
         if kind in _HOLDERS or "contained" in resource:
             for inner, where, address in held(resource, place):
                 wanted = declared(inner)
                 if wanted:
-                    found += self._one(inner, resource, where, address, tuple(wanted), warn=warn)
-        return found
+                    yield self._one(inner, resource, where, address, tuple(wanted), (), told)
 
     def _one(
-        self, resource: Json, root: Json, place: Place, address: str, wanted: tuple[str, ...], *, warn: bool
-    ) -> list[Finding]:
+        self,
+        resource: Json,
+        root: Json,
+        place: Place,
+        address: str,
+        wanted: Canonicals,
+        demanded: Canonicals,
+        told: Severity | None,
+    ) -> Found:
         if not wanted:
             return []
         local = root if place[1] == "contained" else resource
         run = Run(local, _finder(root, address), self._member, self._book)
         item = Item(resource["resourceType"], resource, None, place)
         for canonical in dict.fromkeys(wanted):
-            if self._book.conforms(run, item, canonical) is None and warn and not self._book.is_type(canonical):
-                run.report(place, "not-found", "declares a profile that is not known here", Severity.WARNING)
+            if self._book.is_type(canonical):
+                if canonical.partition("|")[0].removeprefix(PREFIX) not in (item.type, "Resource", "DomainResource"):
+                    run.report(place, "structure", "declares another type of resource as its profile")
+            elif self._book.conforms(run, item, canonical) is None:
+                severity = Severity.ERROR if canonical in demanded else told
+                if severity is not None:
+                    words = "is to fulfil a profile that is not known here, so it cannot be held against that"
+                    run.report(place, "not-found", words, severity)
         return run.found
 
 

@@ -8,6 +8,7 @@ the type of every element. It stands any content: what the schema refuses, it pa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final
 
@@ -39,12 +40,27 @@ def inspect(resource: Json, surroundings: Surroundings = PLAIN) -> list[Finding]
     Args:
         resource: a resource of a known type; its content may break the schema.
     """
+    *_, found = inspecting(resource, surroundings)
+    return found
+
+
+def inspecting(resource: Json, surroundings: Surroundings = PLAIN) -> Iterator[list[Finding]]:
+    """As `inspect`, in pieces: gives the list after each entry of a Bundle, and at the end."""
     kind = resource["resourceType"]
     conditional = kind == "Bundle" and str(resource.get("type")) in _CONDITIONAL
     inspection = Inspection(surroundings, conditional=conditional)
+    for _ in inspection.entries(resource) if kind == "Bundle" else ():
+        yield inspection.found
     inspection.resource(resource, kind)
     inspection.hyperlinks()
-    return inspection.found
+    yield inspection.found
+
+
+def references(resource: Json) -> list[Use]:
+    """Every literal reference to another resource, with its place."""
+    inspection = Inspection(PLAIN, conditional=True)
+    inspection.resource(resource, resource["resourceType"])
+    return inspection.uses
 
 
 class _Scope:
@@ -69,6 +85,7 @@ class Inspection:
         self.links: list[tuple[str, str]] = []  # such links, with the place of the narrative
         self.base = ""  # `fullUrl` of the entry where the walk is
         self.uses: list[Use] = []  # references to other resources
+        self.walked: Json | None = None  # the Bundle whose entries were walked already
 
     def report(self, code: str, place: str, words: str, severity: Severity = Severity.ERROR) -> None:
         """Note a finding; `words` are the rest of a sentence that starts with the place."""
@@ -79,6 +96,16 @@ class Inspection:
         for target, place in self.links:
             if target not in self.ids:
                 self.report("invalid", place, "has a link to a place that is not there")
+
+    def entries(self, bundle: Json) -> Iterator[None]:
+        """The entries of a Bundle, one after the other; the rest of it is walked as any resource."""
+        member = members("Bundle")["entry"]
+        spot, scope = Spot(member.type, "Bundle.entry", "Bundle.entry"), _Scope()
+        entries = bundle.get("entry")
+        for index, entry in enumerate(entries if type(entries) is list else []):
+            self.value(entry, member, spot, f"Bundle.entry[{index}]", scope)
+            yield
+        self.walked = bundle
 
     def resource(self, resource: Json, place: str) -> None:
         """A resource that is not contained in another: it is its own scope."""
@@ -133,7 +160,7 @@ class Inspection:
             stands_for = known_members[name[1:]].type if member.sibling else ""
             below = Spot(member.type, f"{spot.type}.{step}", f"{spot.route}.{step}", stands_for)
             if member.field.many:
-                if type(value) is list:
+                if type(value) is list and not (name == "entry" and node is self.walked):
                     self.array(node, member, value, below, inner, scope)
             else:
                 self.value(value, member, below, inner, scope)

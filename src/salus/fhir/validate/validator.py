@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from salus.fhir.validate import base
@@ -64,10 +64,8 @@ class Validator:
         more = self._demanded.get(kind, ())
         if not more and "meta" not in resource and kind not in _HOLDERS and "contained" not in resource:
             return
-        found = self._profiling.findings(resource, more, warn=self._known_only)
-        wrong = [
-            one for one in found if one.severity is Severity.ERROR or (one.code == "not-found" and self._known_only)
-        ]
+        found = self._profiling.findings(resource, more, demanded=more, strict=self._known_only)
+        wrong = [one for one in found if one.severity is Severity.ERROR]
         if wrong:
             raise base.refusal(wrong, _PUBLIC)
 
@@ -81,11 +79,25 @@ class Validator:
         Raises:
             Problem: INCORRECT when it is of no type that R4 knows.
         """
+        *_, found = self.examining(resource, profiles)
+        return found
+
+    def examining(self, resource: Json, profiles: tuple[str, ...] = ()) -> Iterator[list[Finding]]:
+        """As `examine`, in pieces: gives an empty list after each entry of a Bundle, and at last what was found.
+
+        So whoever has other things to do between the entries of a large Bundle can do them.
+        """
         self._renew()
         base.expect(resource)
-        found = base.examine(resource, self._surroundings)
+        found: list[Finding] = []
+        for so_far in base.examining(resource, self._surroundings):
+            found = so_far
+            yield []
         more = (*self._demanded.get(resource["resourceType"], ()), *profiles)
-        return _distinct([*found, *self._profiling.findings(resource, more, warn=True)])
+        for by_profile in self._profiling.finding(resource, more, demanded=more, warn=True):
+            found = [*found, *by_profile]
+            yield []
+        yield list(dict.fromkeys(found))
 
     def knows(self, canonical: str) -> bool:
         """Whether a profile can be held against resources here."""
@@ -102,7 +114,3 @@ class Validator:
 
 
 _HOLDERS = frozenset({"Bundle", "Parameters"})
-
-
-def _distinct(found: list[Finding]) -> list[Finding]:
-    return list(dict.fromkeys(found))

@@ -7,7 +7,6 @@ from typing import Any
 
 from salus.access.permissions import Permission
 from salus.audit.event import EventType
-from salus.fhir.validate import check
 from salus.kernel.commit import Unit
 from salus.kernel.ids import uuid7
 from salus.records.context import Context, audited
@@ -20,7 +19,7 @@ from salus.records.store.store import Version
 def stage(ctx: Context, type_: str, resource: dict[str, Any], id_: str | None = None) -> Prepared:
     """Decide, validate and seal a new record under `id_` or a new id; raises Problem as `create` does."""
     permit = ctx.decide(Permission.RECORD_CREATE, type_)
-    check(resource, type_)
+    ctx.services.validator.check(resource, type_)
     return prepare(ctx, permit, resource, id_=id_ or uuid7(), version=1, base=None, method="POST")
 
 

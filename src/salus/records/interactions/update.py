@@ -8,7 +8,6 @@ from typing import Any
 
 from salus.access.permissions import Permission
 from salus.audit.event import EventType
-from salus.fhir.validate import check
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.kernel.ids import uuid7
 from salus.records.context import Context, audited
@@ -39,7 +38,7 @@ def stage(
     permit = ctx.decide(Permission.RECORD_UPDATE, type_)
     if permit.masked:
         raise Problem(Kind.FORBIDDEN, f"You see only a part of {type_} records and may not replace one.", "masked")
-    check(resource, type_)
+    ctx.services.validator.check(resource, type_)
     if resource.get("id") != id_:
         raise wrong_id(f"{type_}.id")
     row = ctx.store.newest(permit, id_)

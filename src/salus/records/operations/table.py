@@ -3,7 +3,17 @@
 
 from __future__ import annotations
 
-from salus.records.operations import codes, concept_maps, document, everything, graphql, lastn, meta, value_sets
+from salus.records.operations import (
+    codes,
+    concept_maps,
+    document,
+    everything,
+    graphql,
+    lastn,
+    meta,
+    validate,
+    value_sets,
+)
 from salus.records.operations.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -21,6 +31,7 @@ OPERATIONS: tuple[Operation, ...] = (
     value_sets.EXPAND,
     value_sets.VALIDATE_CODE,
     concept_maps.TRANSLATE,
+    validate.VALIDATE,
 )
 
 

@@ -6,7 +6,7 @@ others, generated code looks at each place only whether what the constraint spea
 `walkers`); the expression itself runs where it could fail.
 """
 
-from salus.fhir.validate.constraints.breaches import breaches
+from salus.fhir.validate.constraints.breaches import breaches, breaching
 from salus.fhir.validate.constraints.walkers import breaks
 
-__all__ = ["breaches", "breaks"]
+__all__ = ["breaches", "breaching", "breaks"]

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from salus.fhir.definitions import structure
 from salus.fhir.fhirpath.node import Node, root
 from salus.fhir.validate.constraints.rules import Rule, rules
 from salus.fhir.validate.finding import Finding, Severity
+
+
+_PIECE: Final = 300  # elements
 
 
 def breaches(resource: dict[str, Any], *, warnings: bool = True) -> list[Finding]:
@@ -22,17 +26,27 @@ def breaches(resource: dict[str, Any], *, warnings: bool = True) -> list[Finding
     Returns:
         findings of severity ERROR or WARNING and code `invariant`, in the order of the elements.
     """
+    *_, found = breaching(resource, warnings=warnings)
+    return found
+
+
+def breaching(resource: dict[str, Any], *, warnings: bool = True) -> Iterator[list[Finding]]:
+    """As `breaches`, in pieces: gives what was found so far after every few hundred elements, and at the end."""
     found: list[Finding] = []
     waiting = [root(resource)]
+    seen = 0
     while waiting:
         node = waiting.pop()
+        seen += 1
+        if seen % _PIECE == 0:
+            yield found
         for rule in _at(node, warnings):
             if rule.broken(node):
                 place = node.place
                 severity = Severity.ERROR if rule.error else Severity.WARNING
                 found.append(Finding(severity, "invariant", f"`{place}` breaks {rule.key}: {rule.human}.", place))
         waiting.extend(reversed(node.children()))
-    return found
+    yield found
 
 
 def _at(node: Node, warnings: bool) -> tuple[Rule, ...]:

@@ -33,12 +33,10 @@ class Book:
 
     Args:
         knowledge: the definitions.
-        invariants: compiles FHIRPath; without it profile invariants are not judged.
     """
 
-    def __init__(self, knowledge: Knowledge, invariants: Callable[[str, str], Invariant | None] | None = None) -> None:
+    def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
-        self._invariants = invariants
         self._generation = knowledge.generation
         self._trees: dict[str, Element | None] = {}
         self._checkers: dict[str, Checker | None] = {}

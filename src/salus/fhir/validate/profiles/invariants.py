@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from salus.fhir.fhirpath import Environment, Node, compile, root
+from salus.fhir import fhirpath
+from salus.fhir.fhirpath import Environment, Node, root
 from salus.fhir.validate.profiles.run import Item, Run
 from salus.kernel.errors import Problem
 
@@ -21,7 +22,7 @@ _MOST_NODES = 100_000
 def invariant(expression: str) -> Invariant | None:
     """The question of one expression: whether an item keeps it. None when it is not understood."""
     try:
-        compiled = compile(expression)
+        compiled = fhirpath.compile(expression)
     except Problem:
         return None
 

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`$validate` over HTTP: what it says, what it needs, and what it must not tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.clinic import Clinic
+from tests.support.outcomes import assert_outcome
+
+US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
+Json = dict[str, Any]
+
+
+def issues(answer: Any) -> list[tuple[str, str, str]]:
+    assert answer.status_code == 200, answer.text
+    outcome = answer.json()
+    assert outcome["resourceType"] == "OperationOutcome"
+    return [(i["severity"], i["code"], (i.get("expression") or [""])[0]) for i in outcome["issue"]]
+
+
+def asked(resource: Json | None = None, **values: str) -> Json:
+    parameters: list[Json] = [{"name": "resource", "resource": resource}] if resource else []
+    kinds = {"mode": "valueCode", "profile": "valueCanonical"}
+    parameters += [{"name": name, kinds[name]: value} for name, value in values.items()]
+    return {"resourceType": "Parameters", "parameter": parameters}
+
+
+def pulse(clinic: Clinic, who: str = "anna") -> Json:
+    found: Json = clinic.as_("physician").get(f"/fhir/Observation/pulse-{who}").json()
+    return found
+
+
+def test_a_valid_resource_an_invalid_one_and_a_doubtful_one(clinic: Clinic) -> None:
+    physician = clinic.as_("physician")
+    good = pulse(clinic)
+    assert issues(physician.post("/fhir/Observation/$validate", good)) == [("information", "informational", "")]
+    assert issues(physician.post("/fhir/Observation/$validate", asked(good))) == [("information", "informational", "")]
+    bad = {**good, "status": "finished", "nonsense": 1}
+    assert set(issues(physician.post("/fhir/Observation/$validate", bad))) == {
+        ("error", "code-invalid", "Observation.status"),
+        ("error", "structure", "Observation.nonsense"),
+    }
+    doubtful = {**good, "meta": {"profile": ["http://x.org/StructureDefinition/unheard-of"]}}
+    assert issues(physician.post("/fhir/Observation/$validate", doubtful)) == [("warning", "not-found", "Observation")]
+    assert issues(physician.post("/fhir/Patient/$validate", good))[0] == ("error", "structure", "resourceType")
+    assert issues(physician.post("/fhir/Patient/$validate", asked({"resourceType": "Patiend"}))) == [
+        ("error", "structure", "resourceType")
+    ]
+
+
+def test_a_profile_is_asked_for_by_name_and_an_unknown_one_is_an_error(clinic: Clinic) -> None:
+    physician = clinic.as_("physician")
+    bare = {"resourceType": "Patient"}
+    found = issues(physician.post("/fhir/Patient/$validate", asked(bare, profile=f"{US_CORE}us-core-patient")))
+    assert {("error", "required", f"Patient.{name}") for name in ("identifier", "name", "gender")} <= set(found)
+    assert issues(physician.post(f"/fhir/Patient/$validate?profile={US_CORE}us-core-patient", bare)) == found
+    unknown = physician.post("/fhir/Patient/$validate", asked(bare, profile="http://x.org/no"))
+    assert issues(unknown) == [("error", "not-found", "Patient")]
+
+
+def test_what_a_resource_declares_is_checked_when_it_is_written(clinic: Clinic) -> None:
+    physician = clinic.as_("physician")
+    declaring = {**pulse(clinic), "meta": {"profile": [f"{US_CORE}us-core-heart-rate"]}}
+    declaring.pop("id")
+    del declaring["effectiveDateTime"]
+    refused = physician.post("/fhir/Observation", declaring)
+    assert refused.status_code == 422
+    assert_outcome(refused)
+    assert "Observation.effective" in {place for i in refused.json()["issue"] for place in i.get("expression", ())}
+    passing = {**declaring, "meta": {"profile": ["http://x.org/StructureDefinition/unheard-of"]}}
+    assert physician.post("/fhir/Observation", passing).status_code == 201
+
+
+def test_modes_ask_for_the_permission_and_judge_the_intention(clinic: Clinic) -> None:
+    physician, anna = clinic.as_("physician"), clinic.as_("anna")
+    good = pulse(clinic)
+    assert anna.post("/fhir/Observation/$validate", asked(good, mode="create")).status_code == 403
+    assert issues(physician.post("/fhir/Observation/$validate", asked(good, mode="create")))[0][0] == "information"
+    place = "/fhir/Observation/pulse-anna/$validate"
+    assert issues(physician.post(place, asked(good, mode="update")))[0][0] == "information"
+    other = {**good, "id": "another"}
+    assert issues(physician.post(place, asked(other, mode="update"))) == [("error", "value", "Observation.id")]
+    assert issues(clinic.as_("service").post(place, asked(mode="delete")))[0][0] == "information"
+    assert physician.post(place, asked(good, mode="nonsense")).status_code == 400
+    assert physician.post("/fhir/Observation/$validate", asked(mode="create")).status_code == 400
+
+
+def test_a_stored_record_is_judged_only_for_whom_may_see_it(clinic: Clinic) -> None:
+    assert issues(clinic.as_("physician").get("/fhir/Observation/pulse-anna/$validate"))[0][0] == "information"
+    hidden = clinic.as_("anna").get("/fhir/Observation/pulse-bert/$validate")
+    absent = clinic.as_("anna").get("/fhir/Observation/never-was/$validate")
+    assert (hidden.status_code, hidden.json()["issue"]) == (404, absent.json()["issue"])
+    assert clinic.stranger.get("/fhir/Observation/pulse-anna/$validate").status_code == 401
+
+
+def test_references_are_followed_when_asked_and_never_show_what_is_hidden(clinic: Clinic) -> None:
+    physician = clinic.as_("physician")
+    good = pulse(clinic)
+    lost = {**good, "subject": {"reference": "Patient/never-was"}}
+    assert issues(physician.post("/fhir/Observation/$validate", lost))[0][0] == "information"
+    said = issues(physician.post("/fhir/Observation/$validate?references=true", lost))
+    assert said == [("error", "not-found", "Observation.subject.reference")]
+    assert issues(physician.post("/fhir/Observation/$validate?references=true", good))[0][0] == "information"
+    of_bert = {**good, "subject": {"reference": "Patient/bert"}}
+    hidden = clinic.as_("anna").post("/fhir/Observation/$validate?references=true", of_bert)
+    absent = clinic.as_("anna").post("/fhir/Observation/$validate?references=true", lost)
+    assert hidden.json() == absent.json()
+
+
+def test_the_call_is_in_the_log_and_no_answer_repeats_a_value(clinic: Clinic) -> None:
+    bad = {**pulse(clinic), "status": "Zanzibar", "Quagga": "Zebra"}
+    answer = clinic.as_("physician").post("/fhir/Observation/$validate", bad)
+    assert answer.status_code == 200
+    assert not any(word in answer.text for word in ("Zanzibar", "Zebra"))
