@@ -133,6 +133,7 @@ class House:
             Asked(self.knowledge.engine),
             demanded=policy.profiles,
             strict_extensions=settings.validation.known_extensions,
+            strict_codes=settings.validation.known_codes,
             known_profiles_only=settings.validation.known_profiles,
         )
         self.services = Services(

@@ -301,3 +301,26 @@ def test_a_profile_that_is_its_own_base_or_names_unknown_paths_is_no_profile() -
     assert not judge.knows(URL + "broken")
     for name in ("circle", "broken"):
         judge.check(patient(birthDate="2000", meta={"profile": [URL + name]}))
+
+
+def test_a_code_that_does_not_exist_is_told_and_refused_only_where_that_is_wanted() -> None:
+    class Lists(Terms):
+        def wrong(self, system: str, code: str, display: str, version: str) -> str:
+            if system != "http://x.org/system":
+                return super().wrong(system, code, display, version)
+            return "unknown-code" if code == "z" else "wrong-display" if display == "wrong" else ""
+
+    def coded(code: str, display: str = "right") -> Json:
+        return observation(category=[{"coding": [{"system": "http://x.org/system", "code": code, "display": display}]}])
+
+    judge = Validator(terms=Lists())
+    for resource, severity in ((coded("z"), Severity.ERROR), (coded("a", "wrong"), Severity.WARNING)):
+        (found,) = judge.examine(resource)
+        assert (found.severity, found.place) == (severity, "Observation.category[0].coding[0]")
+        judge.check(resource)
+    with pytest.raises(Problem):
+        Validator(terms=Lists(), strict_codes=True).check(coded("z"))
+    unit = observation(valueQuantity={"value": 1, "system": "http://unitsofmeasure.org", "code": "furlong"})
+    assert [(one.severity, one.place) for one in judge.examine(unit)] == [
+        (Severity.WARNING, "Observation.value.ofType(Quantity)")
+    ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a code exists in the system that it names.
+"""Whether a code exists in the system that it names (https://hl7.org/fhir/R4/terminologies.html#code).
 
 Asked of terminology, and remembered: records repeat few codes very often. Nothing is said about a system that is not
 here, or not here as a whole.
@@ -29,10 +29,12 @@ class Codes:
 
     Args:
         asking: says what is wrong with a code: `unknown-code`, `wrong-display`, or "" when nothing is or nobody knows.
+        refuse: whether a code that does not exist is an error; else it is a warning.
     """
 
-    def __init__(self, asking: Asking = _nothing) -> None:
+    def __init__(self, asking: Asking = _nothing, *, refuse: bool = False) -> None:
         self._asking = asking
+        self._refuse = refuse
         self._good: set[tuple[str, str]] = set()
 
     def forget(self) -> None:
@@ -40,7 +42,9 @@ class Codes:
         self._good = set()
 
     def doubtful(self, pairs: list[tuple[str, str]]) -> bool:
-        """Whether one of these (system, code) is not known to be fine. What is fine costs one look-up."""
+        """Whether one of these (system, code) may be an error. What is fine costs one look-up."""
+        if not self._refuse:
+            return False
         good = self._good
         for pair in pairs:
             if pair not in good:
@@ -65,7 +69,8 @@ class Codes:
             system, code, display if type(display) is str else "", version if type(version) is str else ""
         )
         if wrong == "unknown-code":
-            return Severity.ERROR, "code-invalid", "is not a code of the system that it names"
+            severity = Severity.ERROR if self._refuse else Severity.WARNING
+            return severity, "code-invalid", "is not a code of the system that it names"
         if wrong == "unknown-unit":
             return Severity.WARNING, "code-invalid", "has a code that UCUM does not have"
         if wrong == "wrong-display":

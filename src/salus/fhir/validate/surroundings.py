@@ -47,7 +47,11 @@ _ALL = _All()
 
 
 def surroundings(
-    canonicals: Canonicals = NOTHING, terms: Terms | None = None, *, strict_extensions: bool = False
+    canonicals: Canonicals = NOTHING,
+    terms: Terms | None = None,
+    *,
+    strict_extensions: bool = False,
+    strict_codes: bool = False,
 ) -> Surroundings:
     """Surroundings out of what is installed.
 
@@ -55,9 +59,11 @@ def surroundings(
         canonicals: definitions.
         terms: answers about codes.
         strict_extensions: whether an extension that nobody here has heard of is an error.
+        strict_codes: whether a code that its system does not have is an error, where no binding asks for it.
     """
     knowledge, terms = Knowledge(canonicals), terms or Terms()
-    return Surroundings(knowledge, Book(knowledge), Codes(terms.wrong), terms, strict_extensions)
+    codes = Codes(terms.wrong, refuse=strict_codes)
+    return Surroundings(knowledge, Book(knowledge), codes, terms, strict_extensions)
 
 
 PLAIN = surroundings()

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from salus.fhir.validate import base
+from salus.fhir.validate.codes import Codes
 from salus.fhir.validate.declared import Profiling
 from salus.fhir.validate.finding import Finding, Severity
 from salus.fhir.validate.knowledge import NOTHING, Canonicals
@@ -28,6 +30,7 @@ class Validator:
         terms: answers about codes.
         demanded: canonicals of profiles that every resource of a type must fulfil, by type.
         strict_extensions: whether an extension that nobody here has heard of is an error.
+        strict_codes: whether `check` refuses a code that its system does not have; `examine` always says so.
         known_profiles_only: whether a profile in `meta.profile` that is not known here is an error.
     """
 
@@ -38,10 +41,14 @@ class Validator:
         demanded: Mapping[str, tuple[str, ...]] | None = None,
         *,
         strict_extensions: bool = False,
+        strict_codes: bool = False,
         known_profiles_only: bool = False,
     ) -> None:
-        given = surroundings(canonicals or NOTHING, terms, strict_extensions=strict_extensions)
+        given = surroundings(
+            canonicals or NOTHING, terms, strict_extensions=strict_extensions, strict_codes=strict_codes
+        )
         self._surroundings = given
+        self._examining = replace(given, codes=Codes(given.terms.wrong, refuse=True))
         self._profiling = Profiling(given.book, given.terms.member)
         self._demanded = dict(demanded or {})
         self._known_only = known_profiles_only
@@ -90,7 +97,7 @@ class Validator:
         self._renew()
         base.expect(resource)
         found: list[Finding] = []
-        for so_far in base.examining(resource, self._surroundings):
+        for so_far in base.examining(resource, self._examining):
             found = so_far
             yield []
         more = (*self._demanded.get(resource["resourceType"], ()), *profiles)
