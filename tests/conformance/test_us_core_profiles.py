@@ -51,7 +51,8 @@ def errors(validator: Validator, resource: Json) -> list[Finding]:
 def test_every_profile_is_understood_and_every_example_fulfils_its_profiles(version: str, tmp_path: Path) -> None:
     held, examples = package(version)
     library = Library(tmp_path / "nothing installed", None)
-    validator = Validator(held, Asked(library.engine))
+    # The code systems that are shipped are those of 6.1.0; those of 7.0.0 would come with its installation.
+    validator = Validator(held, Asked(library.engine) if version == "6.1.0" else None)
     profiles = [url for url, _ in held.all("StructureDefinition")]
     assert len(profiles) > 50
     assert [url for url in profiles if not validator.knows(url)] == []
