@@ -12,7 +12,6 @@ from salus.fhir.fhirpath.node import Node, root
 from salus.fhir.validate.constraints.rules import Rule, rules
 from salus.fhir.validate.finding import Finding, Severity
 
-
 _PIECE: Final = 300  # elements
 
 
