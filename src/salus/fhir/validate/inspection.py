@@ -172,7 +172,7 @@ class Inspection:
             wrong = self.surroundings.codes.fault(node)
             if wrong is not None:
                 self.report(wrong[1], place, wrong[2], wrong[0])
-        elif kind in elements.RULES:
+        if kind in elements.RULES:
             for code, further, words in elements.RULES[kind](node):
                 self.report(code, place + further, words)
 
