@@ -216,3 +216,13 @@ def test_entities_are_never_looked_at(spoken: Clinic, prologue: str) -> None:
         assert answer.status_code == 400
         assert "root:" not in answer.text
         assert "document type" in answer.json()["issue"][0]["diagnostics"]
+
+
+def test_the_capability_statement_names_formats_patches_and_profiles(spoken: Clinic) -> None:
+    statement = spoken.stranger.get("/fhir/metadata").json()
+    assert {"application/fhir+json", "application/fhir+xml"} <= set(statement["format"])
+    assert "application/json-patch+json" in statement["patchFormat"]
+    resources = {one["type"]: one for one in statement["rest"][0]["resource"]}
+    assert "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient" in resources["Patient"]["supportedProfile"]
+    assert "supportedProfile" not in resources["Basic"]
+    assert {"code": "patch"} in resources["Patient"]["interaction"]

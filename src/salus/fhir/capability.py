@@ -16,6 +16,8 @@ from salus.fhir.search.parameters import parameters
 PUBLISHED = "2026-11-24"
 """Date of this version of the program, in the resources that describe it."""
 
+Profiles = tuple[tuple[str, tuple[str, ...]], ...]
+
 _INTERACTIONS = (
     "read",
     "vread",
@@ -32,7 +34,12 @@ _KEPT_APART = {"AuditEvent": ("read", "search-type"), "OperationDefinition": ("r
 
 @lru_cache(maxsize=64)
 def capability(
-    base: str, version: str, operations: tuple[Definition, ...] = (), *, deletes_several: bool = False
+    base: str,
+    version: str,
+    operations: tuple[Definition, ...] = (),
+    *,
+    deletes_several: bool = False,
+    profiles: Profiles = (),
 ) -> dict[str, Any]:
     """Describe the server.
 
@@ -40,6 +47,7 @@ def capability(
         base: FHIR base address of the tenant.
         version: version of Salus.
         operations: every operation that can be called.
+        profiles: what records of a type may be held to, by type.
         deletes_several: whether a conditional delete may delete more than one record.
     """
     described: dict[str, Any] = {
@@ -60,7 +68,9 @@ def capability(
                     "description": "Every request but this one needs a bearer token. TLS 1.3 only.",
                 },
                 "resource": [
-                    _resource(type_, deletes_several=deletes_several) | _operations(type_, base, operations)
+                    _resource(type_, deletes_several=deletes_several)
+                    | _profiles(type_, profiles)
+                    | _operations(type_, base, operations)
                     for type_ in resource_types()
                 ],
                 "interaction": [{"code": code} for code in ("transaction", "batch", "history-system")],
@@ -69,6 +79,11 @@ def capability(
     }
     described["rest"][0] |= _operations("", base, operations)
     return described
+
+
+def _profiles(type_: str, profiles: Profiles) -> dict[str, Any]:
+    found = next((urls for of, urls in profiles if of == type_), ())
+    return {"supportedProfile": list(found)} if found else {}
 
 
 def _operations(type_: str, base: str, operations: tuple[Definition, ...]) -> dict[str, Any]:

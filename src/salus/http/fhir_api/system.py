@@ -11,6 +11,7 @@ from salus.http.message import FHIR_JSON, Response
 from salus.http.negotiate import Preferences, check_accept, check_content
 from salus.http.routes import Call
 from salus.kernel.errors import Issue, Kind, Problem
+from salus.knowledge.profiles import profiles
 from salus.records.interactions.answer import results
 from salus.records.interactions.batch import batch
 from salus.records.interactions.entry import Fresh, entries_apart
@@ -25,7 +26,8 @@ async def metadata(call: Call) -> Response:
     check_accept(call.request)
     definitions = tuple(operation.definition for operation in OPERATIONS)
     several = call.context.services.limits.conditional_deletes > 1
-    described = capability(call.context.base, __version__, definitions, deletes_several=several)
+    known = profiles(call.context.knowledge)
+    described = capability(call.context.base, __version__, definitions, deletes_several=several, profiles=known)
     return Response(200, json.encode(described), FHIR_JSON)
 
 
