@@ -16,9 +16,11 @@ from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER
 from salus.app.providers import provider_of
 from salus.audit.verify import verify
 from salus.crypto.keyring import open_keyring
-from salus.kernel.db import open_database
+from salus.kernel.db import Connection, open_database
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings
+from salus.records.store.defined import kept, state
+from salus.records.store.schema import MIGRATIONS, ROOM
 
 _PROBES = 20
 _SLOW_FLUSH_MS = 20.0
@@ -97,7 +99,22 @@ def _inside(settings: Settings) -> Iterator[Finding]:
                     f"The audit log of {tenant} was tampered with.",
                     f"Run: salus audit verify --tenant {tenant}, keep a copy of the folder, treat it as an incident.",
                 )
+            yield _index(db, tenant)
     finally:
         db.close()
         keyring.close()
         provider.close()
+
+
+def _index(db: Connection, tenant: str) -> Finding:
+    """Whether every record is indexed for every search parameter, by this version's rules."""
+    mend = f"The running server does it by itself; or run: salus reindex --tenant {tenant}"
+    step = db.execute("select step from schema_version where room=?", (ROOM,)).get
+    if step is None or step < len(MIGRATIONS):
+        return Finding("better", f"The records of {tenant} are from an earlier version.", "Start the server once.")
+    if state(db, tenant).outdated:
+        return Finding("better", f"The records of {tenant} were indexed by an earlier version.", mend)
+    waiting = sum(1 for row in kept(db, tenant) if not row.ready)
+    if waiting:
+        return Finding("better", f"{waiting} search parameters of {tenant} are not ready.", mend)
+    return Finding("ok", f"every record of {tenant} is indexed")

@@ -15,6 +15,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from salus.app.house import House, Stand
+from salus.app.indexing import Indexer
 from salus.app.memory import calm_collector, seal_memory
 from salus.app.signing import Signing
 from salus.audit.event import EventType
@@ -40,12 +41,13 @@ def make_application(settings: Settings, stand: Stand | None = None) -> Applicat
 def build_application(house: House) -> Application:
     """The ASGI application over an open house, which it closes when the server stops."""
     house.keep_reads()
+    indexer = Indexer(house)
     return Application(
         house.services,
         house.tokens,
         routes(Signing(house), AuditReader(house.db, house.keyring.tenant, house.settled), partial(_ready, house)),
-        startup=partial(_start, house),
-        shutdown=partial(_stop, house),
+        startup=partial(_start, house, indexer),
+        shutdown=partial(_stop, house, indexer),
     )
 
 
@@ -79,14 +81,16 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
     ).serve()
 
 
-async def _start(house: House) -> None:
+async def _start(house: House, indexer: Indexer) -> None:
     for tenant in house.keyring.tenants():
         await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
     house.keyring.keep(asyncio.get_running_loop().call_soon_threadsafe)
     calm_collector()
+    indexer.start()
 
 
-async def _stop(house: House) -> None:
+async def _stop(house: House, indexer: Indexer) -> None:
+    await indexer.stop()
     try:
         for tenant in house.keyring.tenants():
             await house.record(Unit(), house.operator(tenant), EventType.SERVER_STOP, f"worker {os.getpid()}")

@@ -72,6 +72,7 @@ _KINDS: dict[EventType, tuple[_Coded, _Coded | None, str]] = {
     EventType.TENANT_CREATE: _dicom("110113", "Security Alert", _CONFIGURED, "C"),
     EventType.PACKAGE_INSTALL: _dicom("110113", "Security Alert", _CONFIGURED, "C"),
     EventType.PACKAGE_REMOVE: _dicom("110113", "Security Alert", _CONFIGURED, "D"),
+    EventType.INDEX_REBUILD: _dicom("110113", "Security Alert", _CONFIGURED, "U"),
     EventType.AUDIT_READ: _dicom("110101", "Audit Log Used", None, "R"),
     EventType.AUDIT_VERIFY: _dicom("110101", "Audit Log Used", None, "E"),
     EventType.AUDIT_GAP: _dicom("110113", "Security Alert", ("110133", "Audit Recording Stopped"), "E"),

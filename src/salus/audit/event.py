@@ -44,6 +44,7 @@ class EventType(StrEnum):
     TENANT_CREATE = "tenant.create"
     PACKAGE_INSTALL = "package.install"
     PACKAGE_REMOVE = "package.remove"
+    INDEX_REBUILD = "index.rebuild"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_GAP = "audit.gap"
@@ -77,6 +78,7 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.TENANT_CREATE: "A tenant was made, with keys and an audit log of its own.",
     EventType.PACKAGE_INSTALL: "A FHIR package was installed.",
     EventType.PACKAGE_REMOVE: "A FHIR package was removed.",
+    EventType.INDEX_REBUILD: "Records were indexed anew; the entry says for what and how many.",
     EventType.AUDIT_READ: "The audit log was read.",
     EventType.AUDIT_VERIFY: "The audit log was checked against its proofs.",
     EventType.AUDIT_GAP: "After a crash a journal of the log was found altered or missing: entries may be lost.",

@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from salus.access.permit import Permit
-from salus.fhir.search.clauses import Clause, Filter
+from salus.fhir.search.clauses import Clause, Filter, Join
 from salus.fhir.search.match import filter_matcher, matcher
-from salus.fhir.search.parameters import parameters
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
 from salus.records.hierarchy import levelled
-from salus.records.lens import lens
 from salus.records.store.index import Plan, plan
 from salus.records.store.schema import Row
 from salus.records.store.store import Version
@@ -29,7 +27,7 @@ class Hit:
     content: dict[str, Any] | None
 
 
-def refuse_masked(permit: Permit, used: Iterable[str]) -> None:
+def refuse_masked(ctx: Context, permit: Permit, used: Iterable[str]) -> None:
     """Refuse to answer through elements that the permit hides, because the answer would tell the value.
 
     Args:
@@ -39,15 +37,15 @@ def refuse_masked(permit: Permit, used: Iterable[str]) -> None:
         Problem: FORBIDDEN.
     """
     if permit.masked:
-        hidden = sorted(name for name in set(used) if reads_masked(permit, name))
+        hidden = sorted(name for name in set(used) if reads_masked(ctx, permit, name))
         if hidden:
             text = f"You may not search {permit.type} by {', '.join(hidden)}."
             raise Problem(Kind.FORBIDDEN, text, "parameter over a masked element")
 
 
-def reads_masked(permit: Permit, parameter: str) -> bool:
+def reads_masked(ctx: Context, permit: Permit, parameter: str) -> bool:
     """Whether a parameter reads an element that the permit hides."""
-    known = parameters(permit.type).get(parameter)
+    known = ctx.lens.registry.parameters(permit.type).get(parameter)
     return known is not None and ("*" in known.elements or bool(known.elements & permit.masked))
 
 
@@ -67,9 +65,16 @@ def plan_alone(
     """
     index = ctx.store.keys(ctx.actor.tenant).index()
     clauses = [levelled(ctx, clause) for clause in clauses]
+    if ctx.store.registries.of(ctx.actor.tenant)[0].outdated:  # until all rows are indexed anew, all are opened
+        clauses = [replace(clause, indexed=False) for clause in clauses]
+        filters = [each.resolved(_unresolved, lambda clause: replace(clause, indexed=False)) for each in filters]
     if lasting:
         return plan(permit.type, clauses, index, filters=filters)
     return plan(permit.type, clauses, index, ctx.store.reader.held, filters=filters)
+
+
+def _unresolved(join: Join) -> Clause:
+    raise Problem(Kind.FAULT, "The search could not be read.", f"a chain in a filter: {join.name}")
 
 
 def hits(
@@ -96,7 +101,7 @@ def hits(
 
 def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, content: bool) -> Iterator[Hit]:
     """Those of the candidates that match; raises as `hits`."""
-    view = lens(ctx.base)
+    view = ctx.lens
     opened = 0
     tests = [*(matcher(clause) for clause in how.rest), *(filter_matcher(each) for each in how.filters)]
     asked = (*how.rest, *(clause for each in how.filters for clause in each.clauses()))

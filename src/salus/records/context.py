@@ -21,6 +21,7 @@ from salus.kernel.commit import Unit, Writer
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import Limits
 from salus.knowledge.library import Library
+from salus.records.lens import Lens, lens
 from salus.records.store.store import Store
 
 P = ParamSpec("P")
@@ -87,6 +88,11 @@ class Context:
     def base(self) -> str:
         """The FHIR base address of the actor's tenant."""
         return fhir_base(self.services.base_url, self.actor.tenant)
+
+    @property
+    def lens(self) -> Lens:
+        """How resources of the actor's tenant are read; what another process defined is noticed here."""
+        return lens(self.base, self.store.registries.of(self.actor.tenant)[1])
 
     def decide(self, permission: Permission, type_: str) -> Permit:
         """Ask access. Raises Problem(FORBIDDEN) on a refusal."""

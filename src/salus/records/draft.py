@@ -10,13 +10,14 @@ from salus.access.facts import Facts
 from salus.access.permit import Permit
 from salus.access.relations import Replace
 from salus.audit.event import Action, Entity
+from salus.fhir.search.define import defined
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
-from salus.kernel.errors import Kind, Problem
+from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.context import Context
 from salus.records.facts import facts as facts_of_resource
 from salus.records.facts import relations
-from salus.records.lens import lens
+from salus.records.store.defined import Define
 from salus.records.store.store import Version, entities
 from salus.records.store.write import Change, Guard, RecordsPart
 from salus.records.terms import terms_of
@@ -31,6 +32,7 @@ class Prepared:
     version: Version
     entities: tuple[Entity, ...]
     reason: str
+    defines: Define | None = None
 
 
 def prepare(
@@ -57,7 +59,8 @@ def prepare(
     keys = ctx.store.keys(tenant)
     updated = ctx.services.clock.now_ms()
     stamped = _stamp(resource, id_, version, updated)
-    view = lens(ctx.base)
+    state, _ = ctx.store.registries.of(tenant)
+    view = ctx.lens
     facts = facts_of_resource(stamped, keys.surrogate, view.compartment, view.bases)
     if not permit.allows(facts):
         raise Problem(Kind.FORBIDDEN, f"You may not write this {permit.type}.", "content is outside the grant")
@@ -70,6 +73,7 @@ def prepare(
         base=base,
         method=method,
         updated=updated,
+        indexed=state.stamp,
     )
     relation = relations(tenant, stamped, change.rid, facts.owners, keys.surrogate, view.bases)
     action: Action = "C" if method == "POST" or version == 1 else "U"
@@ -79,6 +83,7 @@ def prepare(
         Version(permit.type, id_, version, updated, False, method, body),
         entities(facts.owners, permit.type, id_, version, action),
         permit.reason,
+        _defines(ctx, stamped, change.rid),
     )
 
 
@@ -96,6 +101,7 @@ def prepare_deletion(ctx: Context, permit: Permit, *, id_: str, facts: Facts, ba
         base=base,
         method="DELETE",
         updated=updated,
+        indexed=0,
         deleted=True,
     )
     keys = ctx.store.keys(tenant)
@@ -106,13 +112,33 @@ def prepare_deletion(ctx: Context, permit: Permit, *, id_: str, facts: Facts, ba
         Version(permit.type, id_, base + 1, updated, True, "DELETE", b""),
         entities(facts.owners, permit.type, id_, base + 1, "D"),
         permit.reason,
+        ctx.store.registries.change(tenant, change.rid, None) if permit.type == "SearchParameter" else None,
     )
+
+
+def _defines(ctx: Context, resource: dict[str, Any], rid: bytes) -> Define | None:
+    """What a SearchParameter changes; only an active one has an effect.
+
+    Raises:
+        Problem: INVALID when it cannot be used.
+    """
+    if resource["resourceType"] != "SearchParameter":
+        return None
+    custom = defined(resource)
+    registries = ctx.store.registries
+    if custom is not None:
+        others = [each.definition for row, each in registries.kept(ctx.actor.tenant) if row.name != rid]
+        if any(each.code == custom.definition.code and set(each.base) & set(custom.definition.base) for each in others):
+            text = "There is a parameter of this code for one of these types already."
+            raise Problem(Kind.INVALID, text, issues=(Issue("duplicate", text, "SearchParameter.code"),))
+    return registries.change(ctx.actor.tenant, rid, custom)
 
 
 def unit_of(prepared: list[Prepared], guards: list[Guard] | None = None) -> Unit:
     """Put versions into one unit: all of them or none."""
     unit = Unit()
-    unit.parts["records"] = RecordsPart([one.change for one in prepared], guards or [])
+    defines = [one.defines for one in prepared if one.defines is not None]
+    unit.parts["records"] = RecordsPart([one.change for one in prepared], guards or [], defines)
     replaced = [one.relations for one in prepared if one.relations is not None]
     if replaced:
         unit.parts["access"] = replaced

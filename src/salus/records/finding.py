@@ -10,13 +10,13 @@ from salus.access.permit import Permit
 from salus.audit.event import Entity
 from salus.fhir.search.clauses import Chain, Query
 from salus.fhir.search.query import parse
+from salus.fhir.search.reading import Setting
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.candidates import hits, plan_alone, refuse_masked
 from salus.records.conditions import pairs_of
 from salus.records.context import Context
 from salus.records.hierarchy import levelled
 from salus.records.joins import Joins
-from salus.records.lens import lens
 from salus.records.store.index import Plan
 from salus.records.store.store import Version, entities
 from salus.records.store.write import Guard
@@ -30,7 +30,8 @@ def read_query(ctx: Context, permit: Permit, asked: list[tuple[str, str]], *, le
         Problem: INCORRECT for what is not understood; FORBIDDEN for a parameter, sort key, chain or include over a
             masked element, because the answer would tell the value.
     """
-    query = parse(permit.type, asked, lenient=lenient, bases=lens(ctx.base).bases, now_ms=ctx.services.clock.now_ms())
+    setting = Setting(bases=ctx.lens.bases, now_ms=ctx.services.clock.now_ms(), registry=ctx.lens.registry)
+    query = parse(permit.type, asked, lenient=lenient, setting=setting)
     if permit.masked:
         used = {clause.parameter for clause in query.clauses}
         used |= {clause.parameter for _, each in query.filters for clause in each.clauses()}
@@ -39,7 +40,7 @@ def read_query(ctx: Context, permit: Permit, asked: list[tuple[str, str]], *, le
         used |= {join.step.parameter for join in query.joins if isinstance(join.step, Chain)}
         used |= {sort.parameter for sort in query.sort}
         used |= {include.parameter for include in query.include if not include.reverse}
-        refuse_masked(permit, used)
+        refuse_masked(ctx, permit, used)
     return query
 
 

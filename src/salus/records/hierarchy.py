@@ -19,7 +19,6 @@ from salus.fhir.search.hierarchy import starts, upward
 from salus.fhir.search.parameters import Parameter
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
-from salus.records.lens import lens
 
 
 def levelled(ctx: Context, clause: Clause) -> Clause:
@@ -76,11 +75,11 @@ def _above(ctx: Context, permit: Permit, known: Parameter, ids: Iterable[str]) -
             continue
         _, resource = ctx.store.open_with_content(permit, row)
         for name in _targets(ctx, known, resource):
-            target = local_reference(name, lens(ctx.base).bases)
+            target = local_reference(name, ctx.lens.bases)
             if target is not None and target[0] == permit.type:
                 yield target[1]
 
 
 def _targets(ctx: Context, known: Parameter, resource: dict[str, Any]) -> list[str]:
-    rows = lens(ctx.base).extractor.rows(resource)
+    rows = ctx.lens.extractor.rows(resource)
     return [row[2] for row in rows if row[1] == "reference" and row[0] in known.families]

@@ -10,11 +10,9 @@ from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.fhir.references import local_reference
 from salus.fhir.search.clauses import Include
-from salus.fhir.search.parameters import parameters
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import Hit
 from salus.records.context import Context
-from salus.records.lens import lens
 
 
 def included(ctx: Context, asked: tuple[Include, ...], page: list[Hit]) -> list[Hit]:
@@ -36,14 +34,14 @@ def included(ctx: Context, asked: tuple[Include, ...], page: list[Hit]) -> list[
 
 
 def _targets(ctx: Context, asked: tuple[Include, ...], page: list[Hit]) -> list[tuple[str, str]]:
-    view = lens(ctx.base)
+    view = ctx.lens
     targets: dict[tuple[str, str], None] = {}
     for hit in page:
         rows = view.extractor.rows(hit.content) if hit.content is not None else []
         for include in asked:
             if include.source_type != hit.row.type:
                 continue
-            known = parameters(hit.row.type)[include.parameter]
+            known = view.registry.parameters(hit.row.type)[include.parameter]
             for row in rows:
                 if row[1] != "reference" or row[0] not in known.families:
                     continue

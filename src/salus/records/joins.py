@@ -20,7 +20,6 @@ from salus.fhir.search.match import matcher
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import Hit, hits, plan_alone, refuse_masked
 from salus.records.context import Context
-from salus.records.lens import lens
 from salus.records.store.index import Plan
 from salus.records.terms import CONTAINED
 
@@ -41,7 +40,7 @@ class Joins:
 
     def __init__(self, ctx: Context, *, lasting: bool) -> None:
         self._ctx = ctx
-        self._view = lens(ctx.base)
+        self._view = ctx.lens
         self._lasting = lasting
         self._opened = 0
         self._ids: dict[tuple[str, Step], frozenset[str]] = {}
@@ -97,7 +96,7 @@ class Joins:
         """Records of a type that fulfil a step and that the actor may search."""
         ctx = self._ctx
         permit = ctx.decide(Permission.RECORD_SEARCH, type_)
-        refuse_masked(permit, {step.parameter} if isinstance(step, Clause | Chain) else ())
+        refuse_masked(ctx, permit, {step.parameter} if isinstance(step, Clause | Chain) else ())
         if isinstance(step, Clause):
             how = plan_alone(ctx, permit, (step,), lasting=self._lasting)
         else:
@@ -123,7 +122,7 @@ class Joins:
         known = self._ids.get((type_, has))
         if known is None:
             permit = self._ctx.decide(Permission.RECORD_SEARCH, has.type)
-            refuse_masked(permit, {has.parameter})
+            refuse_masked(self._ctx, permit, {has.parameter})
             found = (
                 local_reference(target, self._view.bases)
                 for hit in self._hits(has.type, has.step, content=True)
@@ -137,7 +136,7 @@ class Joins:
         """Ids of the records of a type in some List resources; a list out of sight holds nothing."""
         ctx = self._ctx
         permit = ctx.decide(Permission.RECORD_READ, "List")
-        refuse_masked(permit, {"item"})
+        refuse_masked(self._ctx, permit, {"item"})
         found: set[str] = set()
         for id_ in listed.ids:
             row = ctx.store.newest(permit, id_)

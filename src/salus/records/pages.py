@@ -15,13 +15,11 @@ from typing import Any
 
 from salus.access.permit import Permit
 from salus.fhir.search.clauses import Query
-from salus.fhir.search.parameters import parameters
 from salus.fhir.search.query import canonical
 from salus.fhir.search.sort import sort_key
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import Hit, hits, judged, stored_rows
 from salus.records.context import Context
-from salus.records.lens import lens
 from salus.records.paging import Cursor
 from salus.records.store.index import Plan
 from salus.records.store.schema import Row
@@ -100,7 +98,7 @@ def _sorted(ctx: Context, permit: Permit, query: Query, how: Plan, start: int, b
         if mark is not None:
             found.append(_Placed(None, before, _rows_of(ctx, permit, mark)))
     found.sort(key=lambda placed: -placed.at)
-    known = parameters(query.type)
+    known = ctx.lens.registry.parameters(query.type)
     for sort in reversed(query.sort):  # the weightiest last, each pass stable
         parameter = known[sort.parameter]
         found.sort(
@@ -112,7 +110,7 @@ def _sorted(ctx: Context, permit: Permit, query: Query, how: Plan, start: int, b
 
 def _place(ctx: Context, permit: Permit, hit: Hit, start: int) -> _Placed | None:
     if hit.row.seq <= start:
-        rows = lens(ctx.base).extractor.rows(hit.content or {})
+        rows = ctx.lens.extractor.rows(hit.content or {})
         return _Placed(hit, hit.row.seq, [*rows, *stored_rows(hit.version)])
     former = ctx.store.reader.former(permit, hit.row.rid, start)
     return None if former is None else _Placed(hit, former.seq, _rows_of(ctx, permit, former))
@@ -125,4 +123,4 @@ def _rows_of(ctx: Context, permit: Permit, row: Row) -> list[tuple[Any, ...]]:
         if problem.kind is not Kind.GONE:
             raise
         return []
-    return [*lens(ctx.base).extractor.rows(content), *stored_rows(version)]
+    return [*ctx.lens.extractor.rows(content), *stored_rows(version)]

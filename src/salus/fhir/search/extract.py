@@ -35,13 +35,14 @@ from types import CodeType
 from typing import Any
 
 from salus.fhir.references import target_reader
-from salus.fhir.search import words
+from salus.fhir.search import evaluated, words
 from salus.fhir.search.clauses import Clause
 from salus.fhir.search.composites import composite
 from salus.fhir.search.dates import interval
 from salus.fhir.search.parameters import STANDARD, Registry
 from salus.fhir.search.sounds import sounds
 from salus.fhir.search.spots import WORDY, Spot, narrowed
+from salus.fhir.search.table import Definition
 from salus.fhir.search.tree import generate
 from salus.fhir.search.values import concept_texts, decimal, period, quantity, spread, timing
 
@@ -75,6 +76,8 @@ class Extractor:
         self._functions: dict[str, Rows] = {}
         self._with_texts: dict[str, Rows] = {}
         self._items: dict[tuple[str, str], Rows] = {}
+        self._readers: dict[tuple[Spot, ...], Rows] = {}
+        self._engine: dict[str, tuple[Definition, ...]] = {}
 
     def rows(self, resource: dict[str, Any], *, texts: bool = False) -> list[Row]:
         """Index rows of a validated resource.
@@ -91,7 +94,11 @@ class Extractor:
         function = functions.get(type_)
         if function is None:
             function = functions[type_] = self._compile(type_, texts=texts)
-        return function(resource)
+            self._engine[type_] = self.registry.engine(type_)
+        found = function(resource)
+        for definition in self._engine[type_]:
+            found += evaluated.rows(definition, resource, self._reader, texts=texts)
+        return found
 
     def rows_for(self, resource: dict[str, Any], asked: Iterable[Clause]) -> list[Row]:
         """Everything that clauses look at in a resource, but for the store's own `_id` and `_lastUpdated`."""
@@ -109,7 +116,7 @@ class Extractor:
         function = self._items.get((type_, code))
         if function is None:
             parameter = self.registry.parameters(type_)[code]
-            function = self._items[type_, code] = composite(parameter, self._function)
+            function = self._items[type_, code] = composite(parameter, self._reader)
         return function(resource)
 
     def _compile(self, type_: str, *, texts: bool) -> Rows:
@@ -119,10 +126,12 @@ class Extractor:
         function: Rows = names["rows"]
         return function
 
-    def _function(self, read: tuple[Spot, ...]) -> Rows:
-        names = dict(self._names)
-        exec(_code(read, False), names)  # noqa: S102
-        function: Rows = names["rows"]
+    def _reader(self, read: tuple[Spot, ...]) -> Rows:
+        function = self._readers.get(read)
+        if function is None:
+            names = dict(self._names)
+            exec(_code(read, True), names)  # noqa: S102  generated from checked definitions only
+            function = self._readers[read] = names["rows"]
         return function
 
 

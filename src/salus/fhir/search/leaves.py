@@ -108,8 +108,18 @@ def _field(leaf: Leaf, name: str) -> list[Leaf]:
         return [_below(leaf, plain, family, plain.name, kind) for kind in plain.types]
     choice = known.get(f"{name}[x]")
     if choice is None:
-        return []
+        return _written_out(leaf, known, name)
     return [_below(leaf, choice, family, name + kind[0].upper() + kind[1:], kind) for kind in choice.types]
+
+
+def _written_out(leaf: Leaf, known: dict[str, Field], name: str) -> list[Leaf]:
+    """US Core and others write `valueDateTime` where FHIRPath says `value.ofType(dateTime)`."""
+    for field in known.values():
+        base = field.name.removesuffix("[x]")
+        for kind in field.types if base != field.name and name.startswith(base) else ():
+            if name == base + kind[0].upper() + kind[1:]:
+                return [_below(leaf, field, f"{leaf.family}.{base}" if leaf.family else base, name, kind)]
+    return []
 
 
 def _below(leaf: Leaf, element: Field, family: str, key: str, kind: str) -> Leaf:

@@ -18,7 +18,6 @@ from typing import Any
 from salus.fhir.search import controls, filters
 from salus.fhir.search.clauses import Clause, Filter, Include, Join, Query
 from salus.fhir.search.joins import is_join, join
-from salus.fhir.search.parameters import parameters
 from salus.fhir.search.reading import Setting, clause, parameter
 from salus.fhir.search.terms import refuse, unanswered
 from salus.kernel.clock import SystemClock
@@ -39,6 +38,7 @@ def parse(
     lenient: bool = False,
     bases: Sequence[str] = (),
     now_ms: int | None = None,
+    setting: Setting | None = None,
 ) -> Query:
     """Read a search on one resource type.
 
@@ -48,13 +48,16 @@ def parse(
         lenient: pass over unknown and unanswered parameters (https://hl7.org/fhir/R4/search.html#errors).
         bases: the server's own base URLs, so that absolute own references are understood.
         now_ms: the present, for `ap` on dates; read from the clock when not given.
+        setting: everything that the meaning of values depends on; takes the place of the two before.
 
     Raises:
         Problem: INCORRECT with one issue for each mistake; TOO_COSTLY beyond 100 parameters or 500 values.
     """
     if len(pairs) > MAX_PARAMETERS:
         raise Problem(Kind.TOO_COSTLY, f"A search takes at most {MAX_PARAMETERS} parameters.")
-    draft = _Draft(type_, lenient, Setting(bases, SystemClock().now_ms() if now_ms is None else now_ms))
+    if setting is None:
+        setting = Setting(bases, SystemClock().now_ms() if now_ms is None else now_ms)
+    draft = _Draft(type_, lenient, setting)
     issues = []
     for name, text in pairs:
         try:
@@ -97,7 +100,7 @@ class _Draft:
 
     def __init__(self, type_: str, lenient: bool, setting: Setting) -> None:
         self._type = type_
-        self._known = parameters(type_)
+        self._known = setting.registry.parameters(type_)
         self._lenient = lenient
         self._setting = setting
         self._clauses: list[Clause] = []
@@ -131,7 +134,11 @@ class _Draft:
         if self._lenient and (found is None or found.unsupported):
             self._ignored.append(name if _NAME.fullmatch(name) else "(name not shown)")
             return
-        self._clauses.append(clause(parameter(self._type, code), modifier if colon else None, text, self._setting))
+        self._clauses.append(
+            clause(
+                parameter(self._type, code, self._setting.registry), modifier if colon else None, text, self._setting
+            )
+        )
 
     def query(self) -> Query:
         """The whole, once every pair was taken."""

@@ -77,7 +77,15 @@ def spots_of(type_: str, found: Definition) -> list[Spot]:
 
 def read_by(type_: str, paths: Iterable[Path], kind: str) -> list[Spot]:
     """The leaves of a type (or backbone element, by its path) that paths reach and that a kind reads."""
-    way = [leaf for path in paths for leaf in leaves(type_, path)]
+    return _read([leaf for path in paths for leaf in leaves(type_, path)], kind)
+
+
+def of_leaf(leaf: Leaf, kind: str) -> list[Spot]:
+    """How a kind reads one element, its parts included; all under the family of the leaf."""
+    return [spot._replace(leaf=spot.leaf._replace(family=leaf.family)) for spot in _read([leaf], kind)]
+
+
+def _read(way: list[Leaf], kind: str) -> list[Spot]:
     if kind == "string":
         way = [part for leaf in way for part in _in_parts(leaf)]
     if kind == "sound":
@@ -116,6 +124,8 @@ def indexed(spot: Spot) -> bool:
         return spot.kind != "position"
     if leaf.datatype not in ("code", "Coding", "CodeableConcept"):
         return leaf.datatype != "boolean"
+    if "extension[" in leaf.family:  # race, gender identity …: nobody says how many values there are
+        return False
     if leaf.binding and len(structure().value_sets.get(leaf.binding, ())) in range(1, _FEW_CODES + 1):
         return False
     return leaf.family.rpartition(".")[2].partition("[")[0] not in _FEW_VALUES

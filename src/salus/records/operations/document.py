@@ -23,7 +23,6 @@ from salus.kernel.ids import uuid7
 from salus.records.context import Context
 from salus.records.draft import unit_of
 from salus.records.interactions.create import stage
-from salus.records.lens import lens
 from salus.records.operations.meta import added
 from salus.records.operations.operation import Invocation, Operation, Result
 from salus.records.operations.referenced import Permits, followed
@@ -51,7 +50,7 @@ def _named(call: Invocation) -> str:
     text = call.arguments.text("id")
     if not text:
         raise call.arguments.wrong("id", "On the type, id must name the Composition.", "required")
-    target = local_reference(text if "/" in text else f"Composition/{text}", lens(call.ctx.base).bases)
+    target = local_reference(text if "/" in text else f"Composition/{text}", call.ctx.lens.bases)
     if target is None or target[0] != "Composition":
         raise call.arguments.wrong("id", "id must name a Composition of this server.")
     return target[1]

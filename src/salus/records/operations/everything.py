@@ -35,7 +35,6 @@ from salus.fhir.search.table import table
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import Hit
 from salus.records.context import Context
-from salus.records.lens import lens
 from salus.records.operations.operation import Invocation, Operation, Result
 from salus.records.operations.referenced import Permits, followed
 from salus.records.pages import page_of
@@ -261,7 +260,7 @@ def _in_time(ctx: Context, wanted: Wanted, hit: Hit) -> bool:
     """Judged by what the actor may see of a record: a hidden date must not be found out by ranges."""
     if wanted.care == (None, None):
         return True
-    return care_test(hit.row.type, *wanted.care)(lens(ctx.base).extractor.rows(json.decode(hit.version.body)))
+    return care_test(hit.row.type, *wanted.care)(ctx.lens.extractor.rows(json.decode(hit.version.body)))
 
 
 def _wanted(ctx: Context, arguments: Arguments) -> Wanted:

@@ -16,7 +16,6 @@ from salus.fhir.definitions import resource_types
 from salus.fhir.references import local_reference
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
-from salus.records.lens import lens
 from salus.records.store.schema import Row
 from salus.records.store.store import Version
 
@@ -94,7 +93,7 @@ def followed(
 
 def targets_of(resource: dict[str, Any], ctx: Context) -> Iterator[Target]:
     """Type and id of every record of this server that a resource refers to, in its order."""
-    bases = lens(ctx.base).bases
+    bases = ctx.lens.bases
     for text in references(resource):
         target = local_reference(text, bases)
         if target is not None:

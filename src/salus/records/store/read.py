@@ -235,6 +235,18 @@ class Reader:
                 return
             cursor = rows[-1][0]
 
+    def behind(self, permit: Permit, stamp: int, after: int, batch: int) -> list[Row]:
+        """Current records of the permit's type, after a `seq`, whose tokens were made before a stamp; oldest first."""
+        where, values = self._conditions(permit, OPEN_SPAN)
+        sql = f"select {COLUMNS} from record r where r.seq > ? {where} and r.indexed < ? order by r.seq limit {batch}"
+        return [_row(found) for found in self._db.execute(sql, [after, *values, stamp])]
+
+    def count_behind(self, permit: Permit, stamp: int) -> int:
+        """How many such records there are."""
+        where, values = self._conditions(permit, OPEN_SPAN)
+        sql = f"select count(*) from record r where r.indexed < ? {where}"
+        return _number(self._db.execute(sql, [stamp, *values]).fetchone())
+
     def last_seq(self) -> int:
         """The newest row there is; what a conditional request relies on."""
         return _number(self._db.execute("select max(seq) from record").fetchone())

@@ -42,6 +42,25 @@ MIGRATIONS = (
     """,
     # What was read up to the position, as a keyed digest: a file that was changed since is noticed.
     "alter table import_progress add column mark blob not null default x''",
+    # Which definitions of search parameters a row was indexed with, and what somebody defined: see `store.defined`.
+    """
+    alter table record add column indexed integer not null default 0;
+    create table index_state(
+      tenant text primary key,
+      version integer not null,      -- of indexing itself, with which every current row is indexed
+      definitions integer not null,  -- counts changes of what is indexed
+      changes integer not null       -- counts every change: other processes read anew
+    ) strict, without rowid;
+    insert into index_state select distinct tenant, 0, 0, 0 from record;
+    create table search_parameter(
+      tenant text not null,
+      name blob not null,            -- surrogate of the SearchParameter record, or of the URL of a package's
+      since integer not null,        -- rows indexed with these definitions, or later ones, have it
+      ready integer not null,
+      body blob not null,            -- sealed
+      primary key(tenant, name)
+    ) strict, without rowid;
+    """,
 )
 
 

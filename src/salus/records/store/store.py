@@ -20,6 +20,7 @@ from salus.fhir import json
 from salus.kernel.db import Connection
 from salus.records.store import codec
 from salus.records.store.read import Reader, facts_of
+from salus.records.store.registries import Registries
 from salus.records.store.schema import Row
 from salus.records.store.write import Change
 
@@ -48,6 +49,7 @@ class Store:
     def __init__(self, db: Connection, keyring: Keyring) -> None:
         self.reader = Reader(db)
         self._keyring = keyring
+        self.registries = Registries(db, self.keys)
 
     def keys(self, tenant: str) -> TenantKeys:
         """The keys of a tenant, for surrogates, tokens and sealing."""
@@ -128,6 +130,7 @@ class Store:
         base: int | None,
         method: str,
         updated: int,
+        indexed: int,
         deleted: bool = False,
     ) -> tuple[Change, bytes]:
         """Make the row of a new version.
@@ -137,6 +140,7 @@ class Store:
             facts: what access will judge the row by.
             terms: blind tokens, separated by spaces.
             base: the version it follows, see `Change`.
+            indexed: stamp of the definitions that the tokens were made with.
 
         Returns:
             The change for the unit, and the resource as JSON bytes for the answer.
@@ -149,7 +153,7 @@ class Store:
         flag = int(deleted)
         stamp = (facts.owners, facts.author, facts.labels, facts.sensitivity, facts.rank)
         body = codec.seal_body(key, plain, codec.context(tenant, rid, type_, version, flag, stamp))
-        change = Change(tenant, rid, type_, version, base, flag, method, updated, *stamp, body, terms)
+        change = Change(tenant, rid, type_, version, base, flag, method, updated, *stamp, body, terms, indexed)
         return change, plain
 
 

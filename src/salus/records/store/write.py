@@ -15,11 +15,12 @@ import msgspec
 
 from salus.kernel.db import Connection
 from salus.kernel.errors import Kind, Problem
+from salus.records.store.defined import Define, Ready, Reindexed, define, finish, reindex, state
 from salus.records.store.expression import admits
 from salus.records.store.schema import ROOM
 
 _CHUNKS = (64, 8, 1)  # rows per statement: binding many at once takes the interpreter lock once
-_ROW_MARKS = "(?,?,?,?,?,1,?,?,?,?,?,?,?,?,?)"  # the 1: new versions are current
+_ROW_MARKS = "(?,?,?,?,?,1,?,?,?,?,?,?,?,?,?,?)"  # the 1: new versions are current
 _TERM_MARKS = "(?,?)"
 _CURRENT = "select seq, version from record where tenant=? and rid=? order by version desc limit 1"
 _MERGE_PAGES = 200
@@ -47,6 +48,7 @@ class Change(msgspec.Struct, frozen=True):
     rank: int
     body: bytes
     terms: str
+    indexed: int  # stamp of the definitions that the terms were made with, see `store.defined`
 
 
 class Guard(msgspec.Struct, frozen=True):
@@ -69,11 +71,17 @@ class RecordsPart:
     Attributes:
         changes: new versions, in order.
         guards: what conditional requests rely on.
+        defines: changes of search parameters.
+        reindexed: new tokens of rows.
+        ready: definitions that may be ready now.
         progress: (tenant, source, position, mark) of an import, kept in the same commit as what it brought.
     """
 
     changes: list[Change] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
+    defines: list[Define] = field(default_factory=list)
+    reindexed: list[Reindexed] = field(default_factory=list)
+    ready: list[Ready] = field(default_factory=list)
     progress: tuple[str, bytes, int, bytes] | None = None
 
 
@@ -85,12 +93,14 @@ class RecordsWriter:
     def __init__(self) -> None:
         self._touched: set[bytes] = set()  # records that this group already changes
         self._added: dict[tuple[str, str], list[str]] = {}  # tokens of what this group already adds, by tenant and type
+        self._stamps: dict[str, int] = {}  # by tenant: what tokens must have been made with
         self._retired: dict[int, list[int]] = {}  # by part: only accepted parts may retire what they replace
 
     def begin(self, db: Connection) -> None:
         """Start a group."""
         self._touched.clear()
         self._added.clear()
+        self._stamps.clear()
         self._retired.clear()
 
     def check(self, db: Connection, part: RecordsPart) -> None:
@@ -98,6 +108,8 @@ class RecordsWriter:
         retired: list[int] = []
         mine: set[bytes] = set()
         for change in part.changes:
+            if not change.deleted and change.indexed != self._stamp(db, change.tenant):
+                raise _raced()
             if change.base is None:
                 continue
             if change.rid in self._touched or change.rid in mine:
@@ -116,6 +128,12 @@ class RecordsWriter:
             if not change.deleted:
                 self._added.setdefault((change.tenant, change.type), []).append(change.terms)
         self._retired[id(part)] = retired
+
+    def _stamp(self, db: Connection, tenant: str) -> int:
+        stamp = self._stamps.get(tenant)
+        if stamp is None:
+            stamp = self._stamps[tenant] = state(db, tenant).stamp
+        return stamp
 
     def _matched_since(self, db: Connection, guard: Guard) -> bool:
         if any(self._matched_since(db, step) for step in guard.steps):
@@ -151,6 +169,11 @@ class RecordsWriter:
                 [(first + i, change.terms) for i, change in enumerate(changes) if change.terms],
             )
         for part in parts:
+            for define_ in part.defines:
+                define(db, define_)
+            reindex(db, part.reindexed)
+            for ready in part.ready:
+                finish(db, ready)
             if part.progress is not None:
                 db.execute(
                     "insert or replace into import_progress(tenant, source, position, mark) values(?,?,?,?)",
@@ -190,6 +213,7 @@ def _row(seq: int, change: Change) -> tuple[object, ...]:
         change.sensitivity,
         change.rank,
         change.body,
+        change.indexed,
     )
 
 
