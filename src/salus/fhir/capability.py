@@ -11,7 +11,7 @@ from typing import Any
 
 from salus.fhir.definitions import resource_types
 from salus.fhir.operations.definition import Definition, definition_url
-from salus.fhir.search.parameters import parameters
+from salus.fhir.search.parameters import STANDARD, Registry
 
 PUBLISHED = "2026-11-24"
 """Date of this version of the program, in the resources that describe it."""
@@ -40,6 +40,7 @@ def capability(
     *,
     deletes_several: bool = False,
     profiles: Profiles = (),
+    registry: Registry = STANDARD,
 ) -> dict[str, Any]:
     """Describe the server.
 
@@ -49,6 +50,7 @@ def capability(
         operations: every operation that can be called.
         profiles: what records of a type may be held to, by type.
         deletes_several: whether a conditional delete may delete more than one record.
+        registry: the tenant's search parameters; those that are not ready are left out.
     """
     described: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
@@ -68,7 +70,7 @@ def capability(
                     "description": "Every request but this one needs a bearer token. TLS 1.3 only.",
                 },
                 "resource": [
-                    _resource(type_, deletes_several=deletes_several)
+                    _resource(type_, registry, deletes_several=deletes_several)
                     | _profiles(type_, profiles)
                     | _operations(type_, base, operations)
                     for type_ in resource_types()
@@ -102,7 +104,7 @@ def _applies(operation: Definition, type_: str) -> bool:
     return operation.levels != ("system",) and (not operation.types or type_ in operation.types)
 
 
-def _resource(type_: str, *, deletes_several: bool) -> dict[str, Any]:
+def _resource(type_: str, registry: Registry, *, deletes_several: bool) -> dict[str, Any]:
     kept_apart = _KEPT_APART.get(type_)
     described: dict[str, Any] = {
         "type": type_,
@@ -111,7 +113,7 @@ def _resource(type_: str, *, deletes_several: bool) -> dict[str, Any]:
     }
     if kept_apart:
         return described
-    supported = {code: known for code, known in parameters(type_).items() if not known.unsupported}
+    supported = {code: known for code, known in registry.parameters(type_).items() if not known.unsupported}
     described |= {
         "versioning": "versioned-update",
         "readHistory": True,

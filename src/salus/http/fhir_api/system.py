@@ -27,7 +27,14 @@ async def metadata(call: Call) -> Response:
     definitions = tuple(operation.definition for operation in OPERATIONS)
     several = call.context.services.limits.conditional_deletes > 1
     known = profiles(call.context.knowledge)
-    described = capability(call.context.base, __version__, definitions, deletes_several=several, profiles=known)
+    described = capability(
+        call.context.base,
+        __version__,
+        definitions,
+        deletes_several=several,
+        profiles=known,
+        registry=call.context.lens.registry,
+    )
     return Response(200, json.encode(described), FHIR_JSON)
 
 
