@@ -49,12 +49,14 @@ from salus.records.context import Services
 from salus.records.store.schema import MIGRATIONS, ROOM
 from salus.records.store.store import Store
 from salus.records.store.write import RecordsWriter
+from salus.records.terminology import ClinicTerminology
 
 DATABASE = "records.db"
 KEYS_FOLDER = "keys"
 KNOWLEDGE = "knowledge.db"
 CHECKPOINTS = "checkpoints"
 JOURNALS = "journals"
+INDEXING_LOCK = "reindex.lock"
 
 
 @dataclass(slots=True)
@@ -73,6 +75,7 @@ class House:
         services: what interactions use.
         keyring, tokens, users, sign_in: for signing in and for administration.
         knowledge: definitions and code systems, of all tenants.
+        indexing: whoever holds it indexes records anew.
         db: the one connection to the records, used on the thread that opened the house.
     """
 
@@ -121,6 +124,7 @@ class House:
         self.sign_in = SignIn(self.db, self.keyring.tenant, self.users, hasher, self.clock)
         identity = IdentityWrites(self.clock, self.tokens.forget)
         self._lock = FileLock(folder / f"{DATABASE}.lock")
+        self.indexing = FileLock(folder / INDEXING_LOCK)
         participants = (RecordsWriter(), RelationWrites(), identity, self.audit)
         self.writer = Writer(self.db, self._lock, participants)
         page_key = self.keyring.page_key("knowledge")
@@ -146,6 +150,7 @@ class House:
             settings.base_url,
             self.knowledge,
             validator,
+            ClinicTerminology,
         )
 
     def _surrogate(self, tenant: str, kind: str, value: str) -> bytes:
@@ -198,6 +203,7 @@ class House:
             self.db.close()
             self.knowledge.close()
             self._lock.close()
+            self.indexing.close()
             self.keyring.close()
             self._provider.close()
 

@@ -11,13 +11,11 @@ import logging
 from contextlib import suppress
 
 from salus.app.house import House
-from salus.kernel.db import FileLock
 from salus.kernel.errors import Problem
 from salus.kernel.ids import uuid7
 from salus.records.context import Context
 from salus.records.reindexing import Progress, pending, reindex, take_over_packages
 
-LOCK = "reindex.lock"
 _PAUSE_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -60,18 +58,15 @@ class Indexer:
                 await self._task
 
     async def _work(self) -> None:
-        lock = FileLock(self._house.settings.folder / LOCK)
-        try:
-            while True:
-                for tenant in self._house.keyring.tenants():
-                    if self._has_changed(tenant) and lock.try_enter():
-                        try:
-                            await self._one(tenant)
-                        finally:
-                            lock.__exit__()
-                await asyncio.sleep(_PAUSE_SECONDS)
-        finally:
-            lock.close()
+        lock = self._house.indexing
+        while True:
+            for tenant in self._house.keyring.tenants():
+                if self._has_changed(tenant) and lock.try_enter():
+                    try:
+                        await self._one(tenant)
+                    finally:
+                        lock.__exit__()
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     def _has_changed(self, tenant: str) -> bool:
         """Whether there may be something to do: asked every two seconds, so it costs a few microseconds."""

@@ -7,7 +7,7 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from salus.access.decide import Access
 from salus.access.permissions import Permission
@@ -15,6 +15,7 @@ from salus.access.permit import Permit
 from salus.audit.event import Entity, Event, EventType, Outcome
 from salus.audit.log import AuditLog
 from salus.fhir.validate.validator import Validator
+from salus.fhir.terminology.protocol import Nothing, Terminology
 from salus.kernel.actor import Actor
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit, Writer
@@ -37,6 +38,7 @@ class Services:
     Attributes:
         knowledge: definitions, code systems and installed packages.
         validator: judges resources by R4, by what is installed and by what the policy demands.
+        terminology: gives, for one request, what answers questions about codes.
         base_url: address of this server without the tenant and `/fhir`.
         line: where those who lost a race wait for their next attempt, one at a time.
     """
@@ -50,6 +52,7 @@ class Services:
     base_url: str
     knowledge: Library
     validator: Validator
+    terminology: Callable[[Any], Terminology] = lambda _: Nothing()
     line: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
 
 

@@ -30,7 +30,7 @@ def read_query(ctx: Context, permit: Permit, asked: list[tuple[str, str]], *, le
         Problem: INCORRECT for what is not understood; FORBIDDEN for a parameter, sort key, chain or include over a
             masked element, because the answer would tell the value.
     """
-    setting = Setting(bases=ctx.lens.bases, now_ms=ctx.services.clock.now_ms(), registry=ctx.lens.registry)
+    setting = _setting(ctx)
     query = parse(permit.type, asked, lenient=lenient, setting=setting)
     if permit.masked:
         used = {clause.parameter for clause in query.clauses}
@@ -42,6 +42,22 @@ def read_query(ctx: Context, permit: Permit, asked: list[tuple[str, str]], *, le
         used |= {include.parameter for include in query.include if not include.reverse}
         refuse_masked(ctx, permit, used)
     return query
+
+
+def _setting(ctx: Context) -> Setting:
+    """What the meaning of a search depends on: own addresses, the time, the tenant's parameters and code systems."""
+
+    def any_case(system: str) -> bool:
+        known = ctx.knowledge.find("CodeSystem", system)
+        return known is not None and known.get("caseSensitive") is False
+
+    return Setting(
+        bases=ctx.lens.bases,
+        now_ms=ctx.services.clock.now_ms(),
+        registry=ctx.lens.registry,
+        terminology=lambda: ctx.services.terminology(ctx),
+        any_case=any_case,
+    )
 
 
 def plan_of(ctx: Context, permit: Permit, query: Query, *, lasting: bool = False) -> Plan:

@@ -8,7 +8,7 @@ The names of searches, of the last step of a chain and of `_has` come through he
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from salus.fhir.definitions import resource_types
@@ -53,7 +53,7 @@ class Setting:
         bases: the server's own base URLs, so that absolute own references are understood.
         now_ms: the present in ms since the epoch, for `ap` on dates.
         registry: which search parameters there are.
-        terminology: answers :in, :not-in, :above and :below on codes.
+        terminology: gives what answers :in, :not-in, :above and :below on codes.
         any_case: tells of a code system whether case does not count in its codes.
         values: how many values the whole search has held so far.
     """
@@ -61,7 +61,7 @@ class Setting:
     bases: Sequence[str] = ()
     now_ms: int = 0
     registry: Registry = STANDARD
-    terminology: Terminology = field(default_factory=Nothing)
+    terminology: Callable[[], Terminology] = Nothing
     any_case: Callable[[str], bool] = lambda _system: False
     values: int = 0
 
@@ -148,9 +148,9 @@ def value(kind: str, targets: tuple[str, ...], text: str, setting: Setting) -> P
 
 def _token(text: str, setting: Setting) -> TokenValue:
     read = terms.token(text)
-    if read.system and read.code is not None and setting.any_case(read.system):
-        return TokenValue(read.system, read.code, any_case=True)
-    return read
+    if not read.system or not read.code or read.code.lower() == read.code.upper() or not setting.any_case(read.system):
+        return read
+    return TokenValue(read.system, read.code, any_case=True)
 
 
 def _composite(found: Parameter, text: str, setting: Setting) -> CompositeValue:
@@ -165,7 +165,7 @@ def _composite(found: Parameter, text: str, setting: Setting) -> CompositeValue:
 
 
 def _members(text: str, setting: Setting) -> MembersValue:
-    found = setting.terminology.members(terms.unescape(text), _MOST_MEMBERS)
+    found = setting.terminology().members(terms.unescape(text), _MOST_MEMBERS)
     if found is None:
         raise _unknown("names a value set that is not known here, or whose members cannot be listed")
     return MembersValue(found)
@@ -175,7 +175,7 @@ def _hierarchy(text: str, setting: Setting, *, below: bool) -> MembersValue:
     read = terms.token(text)
     if not read.system or read.code is None:
         raise refuse("is not of the form system|code: above and below need the code system")
-    known = setting.terminology
+    known = setting.terminology()
     codes = known.descendants(read.system, read.code) if below else known.ancestors(read.system, read.code)
     if codes is None:
         raise _unknown("names a code or a code system that is not known here, or has no hierarchy")

@@ -238,14 +238,15 @@ class Reader:
     def behind(self, permit: Permit, stamp: int, after: int, batch: int) -> list[Row]:
         """Current records of the permit's type, after a `seq`, whose tokens were made before a stamp; oldest first."""
         where, values = self._conditions(permit, OPEN_SPAN)
-        sql = f"select {COLUMNS} from record r where r.seq > ? {where} and r.indexed < ? order by r.seq limit {batch}"
-        return [_row(found) for found in self._db.execute(sql, [after, *values, stamp])]
+        sql = f"select {COLUMNS} from record r where true {where} and r.seq > ? and r.indexed < ?"
+        found = self._db.execute(f"{sql} order by r.seq limit {batch}", [*values, after, stamp])
+        return [_row(each) for each in found]
 
     def count_behind(self, permit: Permit, stamp: int) -> int:
         """How many such records there are."""
         where, values = self._conditions(permit, OPEN_SPAN)
-        sql = f"select count(*) from record r where r.indexed < ? {where}"
-        return _number(self._db.execute(sql, [stamp, *values]).fetchone())
+        sql = f"select count(*) from record r where true {where} and r.indexed < ?"
+        return _number(self._db.execute(sql, [*values, stamp]).fetchone())
 
     def last_seq(self) -> int:
         """The newest row there is; what a conditional request relies on."""
