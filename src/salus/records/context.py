@@ -14,8 +14,8 @@ from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.audit.event import Entity, Event, EventType, Outcome
 from salus.audit.log import AuditLog
-from salus.fhir.validate.validator import Validator
 from salus.fhir.terminology.protocol import Nothing, Terminology
+from salus.fhir.validate.validator import Validator
 from salus.kernel.actor import Actor
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit, Writer
