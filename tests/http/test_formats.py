@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.clinic import Clinic, heart_rate
+from tests.support.clinic import BASE, Clinic, heart_rate
 
 from salus.fhir import json, xml
 
@@ -226,3 +226,13 @@ def test_the_capability_statement_names_formats_patches_and_profiles(spoken: Cli
     assert "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient" in resources["Patient"]["supportedProfile"]
     assert "supportedProfile" not in resources["Basic"]
     assert {"code": "patch"} in resources["Patient"]["interaction"]
+
+
+def test_further_pages_come_in_the_format_of_the_first(spoken: Clinic) -> None:
+    for path in ("Patient?_count=1&_format=xml&_pretty=true", "Patient/_history?_count=1&_format=text/xml"):
+        first = spoken.as_("service").get(f"/fhir/{path}")
+        links = {one["relation"]: one["url"] for one in xml.decode(first.content)["link"]}
+        second = spoken.as_("service").get(links["next"].removeprefix(BASE))
+        assert second.status_code == 200, second.text
+        assert second.headers["content-type"] == XML_ANSWER
+        assert len(xml.decode(second.content)["entry"]) == 1

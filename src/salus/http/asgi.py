@@ -17,6 +17,7 @@ from salus.http.errors import problem_response
 from salus.http.formats import bring_into_form
 from salus.http.limits import ANONYMOUS_BURST, ANONYMOUS_PER_SECOND, RateLimit
 from salus.http.message import Header, Receive, Request, Response, Scope, Send, send_response
+from salus.http.negotiate import carried
 from salus.http.routes import PUBLIC, Call, Router, split_path
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
@@ -111,7 +112,7 @@ class Application:
             actor = Actor(tenant, "anonymous", "user", (), "")
         else:
             actor = await self._authenticate(request, request_id, tenant)
-        context = Context(self._services, actor, request_id, request.address)
+        context = Context(self._services, actor, request_id, request.address, carried=carried(request))
         return await route.handler(Call(request, context, values, segments))
 
     async def _authenticate(self, request: Request, request_id: str, tenant: str) -> Actor:

@@ -79,7 +79,7 @@ async def _list(ctx: Context, reader: AuditReader, asked: Sequence[tuple[str, st
     links = [Link("self", address + ("?" if pairs else "") + "&".join(f"{n}={v}" for n, v in pairs))]
     if page.before is not None:
         following = seal_cursor(ctx, Cursor(scope=_SCOPE, query=tuple(pairs), before=page.before))
-        links.append(Link("next", f"{address}?_page={following}"))
+        links.append(Link("next", f"{address}?_page={following}{ctx.carried}"))
     shown = [
         (f"{address}/{index}", json.encode(audit_event(index, entry, ctx.actor.tenant)), "match")
         for index, entry in page.entries

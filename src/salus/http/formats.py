@@ -38,20 +38,24 @@ async def resource_of(raw: bytes, media: str) -> dict[str, Any]:
     """
     breath = Breath()
     if media != "xml":
-        if len(raw) < _LARGE:
-            return json.decode(raw)
-        decoding = json.decode_in_steps(raw)
-        while True:
-            try:
-                next(decoding)
-            except StopIteration as done:
-                decoded: dict[str, Any] = done.value
-                return decoded
-            await breath.pause()
+        return await _decoded(raw, breath)
     reader = xml.Reader(raw)
     while reader.feed(_PIECE):
         await breath.pause()
     return reader.resource()
+
+
+async def _decoded(raw: bytes, breath: Breath) -> dict[str, Any]:
+    if len(raw) < _LARGE:
+        return json.decode(raw)
+    decoding = json.decode_in_steps(raw)
+    while True:
+        try:
+            next(decoding)
+        except StopIteration as done:
+            decoded: dict[str, Any] = done.value
+            return decoded
+        await breath.pause()
 
 
 async def bring_into_form(request: Request, response: Response) -> None:
@@ -76,7 +80,7 @@ async def bring_into_form(request: Request, response: Response) -> None:
 
 async def _as_xml(body: bytes, form: Form) -> bytes:
     breath = Breath()
-    writing = xml.write(json.decode(body), pretty=form.pretty)
+    writing = xml.write(await _decoded(body, breath), pretty=form.pretty)
     while True:
         try:
             next(writing)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from salus.http.message import Request, Response
 from salus.kernel.errors import Issue, Kind, Problem
@@ -59,6 +60,14 @@ def wanted(request: Request) -> Form:
         return Form(pretty=True) if pretty else COMPACT
     xml, version = _best(accept)
     return Form(xml, pretty, version)
+
+
+def carried(request: Request) -> str:
+    """`_format` and `_pretty` of the query, for links to further pages; nothing when neither is there."""
+    if b"_format" not in request.raw_query and b"_pretty" not in request.raw_query:
+        return ""
+    asked = [(name, _parameter(request, name)) for name in ("_format", "_pretty")]
+    return "".join(f"&{name}={quote(value)}" for name, value in asked if value is not None)
 
 
 def check_accept(request: Request) -> None:

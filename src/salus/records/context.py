@@ -66,6 +66,7 @@ class Context:
         address: where it came from.
         entities: what a failed attempt was about, for its audit entry; interactions note it as they learn it.
         asked: the operation that was called, for the audit entry of a failed attempt.
+        carried: `_format` and `_pretty` as they were asked for, for the links to further pages: `&_format=xml`.
     """
 
     services: Services
@@ -74,6 +75,7 @@ class Context:
     address: str = ""
     entities: tuple[Entity, ...] = field(default=())
     asked: str = ""
+    carried: str = ""
 
     @property
     def store(self) -> Store:

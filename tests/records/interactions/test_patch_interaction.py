@@ -243,3 +243,15 @@ def test_what_is_no_patch_in_a_bundle(clinic: Clinic, resource: JSON) -> None:
     entry = {"resource": resource, "request": {"method": "PATCH", "url": "Patient/anna"}}
     answer = clinic.as_("service").post("/fhir", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
     assert answer.status_code in {400, 422}, answer.text
+
+
+def test_a_patch_is_held_to_the_profile_that_its_result_declares(clinic: Clinic) -> None:
+    """What an update would be refused for, a patch is refused for."""
+    service = clinic.as_("service")
+    profile = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
+    declare = {"op": "add", "path": "/meta/profile", "value": [profile]}
+    refused = send(service, "Patient/anna", [declare])
+    assert refused.status_code == 422  # US Core demands an identifier
+    identifier = {"op": "add", "path": "/identifier", "value": [{"system": "urn:mrn", "value": "1"}]}
+    assert send(service, "Patient/anna", [declare, identifier]).status_code == 200
+    assert send(service, "Patient/anna", [{"op": "remove", "path": "/identifier"}]).status_code == 422

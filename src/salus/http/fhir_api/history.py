@@ -63,7 +63,7 @@ def _bundle(ctx: Context, page: HistoryPage, scope: str, path: str, count: int, 
     links = [Link("self", address + applied)]
     if page.next_before is not None:
         sealed = seal_cursor(ctx, Cursor(scope=scope, before=page.next_before, since=since, count=count))
-        links.append(Link("next", f"{address}?_page={sealed}"))
+        links.append(Link("next", f"{address}?_page={sealed}{ctx.carried}"))
     return bundle.history([_entry(ctx, v) for v in page.versions], [v.body for v in page.versions], links)
 
 

@@ -15,7 +15,6 @@ from salus.audit.event import EventType
 from salus.fhir.patch import Patch
 from salus.fhir.patch.result import settle
 from salus.fhir.references import rewrite
-from salus.fhir.validate import check
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context, audited
 from salus.records.draft import Prepared, prepare, unit_of
@@ -61,7 +60,7 @@ def stage(
     _, before = ctx.store.open_with_content(read, row)
     after = settle(before, patch(before))
     rewrite(after, targets)
-    check(after, type_)
+    ctx.services.validator.check(after, type_)
     return prepare(ctx, permit, after, id_=id_, version=row.version + 1, base=row.version, method="PATCH")
 
 

@@ -99,7 +99,7 @@ def _bundle(
     applied = urlencode(canonical(replace(query, page="")))
     links = [Link("self", f"{address}?{applied}" if applied else address)]
     if rest is not None:
-        links.append(Link("next", f"{address}?_page={seal_cursor(ctx, rest)}"))
+        links.append(Link("next", f"{address}?_page={seal_cursor(ctx, rest)}{ctx.carried}"))
     entries = [(_url(ctx, hit), _shown(hit, query.elements), "match") for hit in page]
     entries += [(_url(ctx, hit), hit.version.body, "include") for hit in extra]
     issues = tuple(

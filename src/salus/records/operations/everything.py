@@ -293,7 +293,7 @@ def _bundle(
     if rest is not None:
         query = (*shown, *rest.query)
         sealed = seal_cursor(ctx, structs.replace(rest, scope=call.address, query=query, count=wanted.count))
-        links.append(Link("next", f"{address}?_page={sealed}"))
+        links.append(Link("next", f"{address}?_page={sealed}{ctx.carried}"))
     entries = [
         (f"{ctx.base}/{row.type}/{version.id}", version.body, mode)
         for mode, some in (("match", page), ("include", along))
