@@ -18,12 +18,15 @@ from salus.knowledge.library import Library
 from salus.knowledge.packages import Report, installed, installing, removing
 
 URL = "http://example.org/colours"
-KEY = b"k" * 32
+
+
+def key() -> bytearray:
+    return bytearray(b"k" * 32)
 
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Library]:
-    opened = Library(tmp_path / "knowledge.db", KEY)
+    opened = Library(tmp_path / "knowledge.db", key)
     yield opened
     opened.close()
 
@@ -82,7 +85,7 @@ def test_the_same_package_again_changes_nothing_and_another_of_its_name_replaces
 
 def test_what_is_removed_is_gone_and_another_process_notices(library: Library, tmp_path: Path) -> None:
     install(library, package(tmp_path / "p.tgz", code_system()))
-    other = Library(tmp_path / "knowledge.db", KEY)
+    other = Library(tmp_path / "knowledge.db", key)
     assert other.find("CodeSystem", URL) is not None
     with removing(library, "example.colours") as versions:
         assert versions == ["1.0.0"]
@@ -95,8 +98,8 @@ def test_what_is_removed_is_gone_and_another_process_notices(library: Library, t
 
 
 def test_another_process_notices_the_first_installation(tmp_path: Path) -> None:
-    early = Library(tmp_path / "knowledge.db", KEY)
-    later = Library(tmp_path / "knowledge.db", KEY)
+    early = Library(tmp_path / "knowledge.db", key)
+    later = Library(tmp_path / "knowledge.db", key)
     install(later, package(tmp_path / "p.tgz", code_system()))
     assert early.find("CodeSystem", URL) is None
     early.refresh()
@@ -124,7 +127,7 @@ def test_the_rows_are_encrypted_on_the_disk(library: Library, tmp_path: Path) ->
     library.close()
     assert b"example.org" not in (tmp_path / "knowledge.db").read_bytes()
     with pytest.raises(Problem) as refused:
-        Library(tmp_path / "knowledge.db", b"x" * 32)
+        Library(tmp_path / "knowledge.db", lambda: bytearray(b"x" * 32))
     assert refused.value.kind is Kind.UNAVAILABLE
 
 

@@ -26,6 +26,9 @@ def test_a_package_comes_is_listed_and_goes(clinic: Clinic, tmp_path: Path) -> N
     assert "other.guide#1.0.0" in said.output
     assert clinic.context("physician").knowledge.find("CodeSystem", URL) is not None
     assert "is installed already" in run("package", "install", path, "--data-dir", clinic.folder).output
+    clinic.close()
+    clinic.open()
+    assert clinic.context("physician").knowledge.find("CodeSystem", URL) is not None
     listed = run("package", "list", "--data-dir", clinic.folder).output
     assert "example.colours" in listed
     assert "hl7.fhir.us.core" in listed

@@ -127,10 +127,8 @@ class House:
         self.indexing = FileLock(folder / INDEXING_LOCK)
         participants = (RecordsWriter(), RelationWrites(), identity, self.audit)
         self.writer = Writer(self.db, self._lock, participants)
-        page_key = self.keyring.page_key("knowledge")
-        self.knowledge = Library(folder / KNOWLEDGE, page_key)
-        if page_key is not None:
-            wipe(page_key)
+        # It may be made much later, so it asks for its key when it needs one, and wipes it.
+        self.knowledge = Library(folder / KNOWLEDGE, lambda: self.keyring.page_key("knowledge"))
         store = Store(self.db, self.keyring)
         validator = Validator(
             self.knowledge,

@@ -70,6 +70,8 @@ _KINDS: dict[EventType, tuple[_Coded, _Coded | None, str]] = {
     EventType.USER_CREATE: _dicom("110113", "Security Alert", _ACCOUNT, "C"),
     EventType.USER_CHANGE: _dicom("110113", "Security Alert", _ACCOUNT, "U"),
     EventType.TENANT_CREATE: _dicom("110113", "Security Alert", _CONFIGURED, "C"),
+    EventType.TERMINOLOGY_LOAD: _dicom("110113", "Security Alert", _CONFIGURED, "C"),
+    EventType.TERMINOLOGY_REMOVE: _dicom("110113", "Security Alert", _CONFIGURED, "D"),
     EventType.PACKAGE_INSTALL: _dicom("110113", "Security Alert", _CONFIGURED, "C"),
     EventType.PACKAGE_REMOVE: _dicom("110113", "Security Alert", _CONFIGURED, "D"),
     EventType.INDEX_REBUILD: _dicom("110113", "Security Alert", _CONFIGURED, "U"),

@@ -42,6 +42,8 @@ class EventType(StrEnum):
     USER_CREATE = "user.create"
     USER_CHANGE = "user.change"
     TENANT_CREATE = "tenant.create"
+    TERMINOLOGY_LOAD = "terminology.load"
+    TERMINOLOGY_REMOVE = "terminology.remove"
     PACKAGE_INSTALL = "package.install"
     PACKAGE_REMOVE = "package.remove"
     INDEX_REBUILD = "index.rebuild"
@@ -76,6 +78,8 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.USER_CREATE: "An account was made.",
     EventType.USER_CHANGE: "An account, its roles or its credentials were changed.",
     EventType.TENANT_CREATE: "A tenant was made, with keys and an audit log of its own.",
+    EventType.TERMINOLOGY_LOAD: "A code system was loaded from files on the server.",
+    EventType.TERMINOLOGY_REMOVE: "A loaded code system was removed.",
     EventType.PACKAGE_INSTALL: "A FHIR package was installed.",
     EventType.PACKAGE_REMOVE: "A FHIR package was removed.",
     EventType.INDEX_REBUILD: "Records were indexed anew; the entry says for what and how many.",

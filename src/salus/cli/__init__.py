@@ -27,6 +27,7 @@ _COMMANDS = {
         "FHIR packages: profiles, search parameters, value sets and code systems of others.",
     ),
     "reindex": ("salus.cli.reindex", "Index records anew, for new search parameters or a new version."),
+    "terminology": ("salus.cli.terminology", "Large code systems from your own licensed files."),
     "token": ("salus.cli.token", "Issue, list and revoke access tokens."),
     "user": ("salus.cli.user", "Accounts of people and services."),
     "keys": ("salus.cli.keys", "The root key and the key service: state, officers' shares."),

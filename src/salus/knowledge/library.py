@@ -8,12 +8,13 @@ data version, which costs about a microsecond to ask for; nothing has to be rest
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import zstandard
 
+from salus.crypto.wiping import wipe
 from salus.fhir import json
 from salus.fhir.terminology.code_system import ResourceSystem
 from salus.fhir.terminology.engine import Engine
@@ -22,6 +23,7 @@ from salus.fhir.terminology.source import CodeSource
 from salus.kernel.db import Connection, migrate, open_database
 from salus.knowledge.schema import MIGRATIONS, ROOM
 from salus.knowledge.shipped import shipped
+from salus.knowledge.systems import LoadedSystem, loaded
 from salus.knowledge.versions import newness
 
 Resource = dict[str, Any]
@@ -35,8 +37,17 @@ class Library:
     The database is made with the first installation; until then nothing but the shipped definitions is there.
     """
 
-    def __init__(self, path: Path, page_key: bytes | None) -> None:
-        """Raises Problem(UNAVAILABLE) when the database is there and cannot be opened."""
+    def __init__(self, path: Path, page_key: Callable[[], bytearray | None]) -> None:
+        """Open the library.
+
+        Args:
+            path: the database; need not be there.
+            page_key: gives its key; asked for each time that the database is opened, and wiped then. None leaves the
+                pages in clear, for tests.
+
+        Raises:
+            Problem: UNAVAILABLE when the database is there and cannot be opened.
+        """
         self._path = path
         self._page_key = page_key
         self._db: Connection | None = None
@@ -60,7 +71,12 @@ class Library:
     def writable(self) -> Connection:
         """The database, made if it is missing."""
         if self._db is None:
-            self._db = open_database(self._path, self._page_key)
+            key = self._page_key()
+            try:
+                self._db = open_database(self._path, key)
+            finally:
+                if key is not None:
+                    wipe(key)
             migrate(self._db, ROOM, MIGRATIONS)
             self._db.execute("pragma foreign_keys=on")
         return self._db
@@ -138,10 +154,20 @@ class Library:
     def _opened(self, url: str, version: str) -> CodeSource | None:
         if url in GRAMMARS:
             return GRAMMARS[url]
+        found = self._loaded(url, version)
+        if found is not None:
+            return found
         resource = self.find("CodeSystem", url, version)
         if resource is None or resource.get("content") == "supplement":
             return None
         return ResourceSystem(resource, self.supplements(url))
+
+    def _loaded(self, url: str, version: str) -> LoadedSystem | None:
+        if self._db is None:
+            return None
+        fitting = [row for row in loaded(self._db) if row.url == url and version in {"", row.version}]
+        newest = max(fitting, key=lambda row: (newness(row.version), row.id), default=None)
+        return LoadedSystem(self._db, newest) if newest is not None else None
 
     def search_parameters(self) -> list[Resource]:
         """SearchParameters beyond those of FHIR R4: of US Core, which is shipped, and of installed packages."""

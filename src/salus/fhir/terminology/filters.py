@@ -14,9 +14,7 @@ from salus.fhir.terminology.patterns import pattern
 from salus.fhir.terminology.source import CodeSource, Concept, Filter, as_text, listed, unknown_filter
 
 SELF = frozenset({"concept", "code"})
-_ALWAYS = frozenset(
-    {"parent", "child", "display", "definition", "designation", "inactive", "notSelectable", "abstract"}
-)
+ALWAYS = frozenset({"parent", "child", "display", "definition", "designation", "inactive", "notSelectable", "abstract"})
 
 
 def fits(source: CodeSource, concept: Concept, condition: Filter, known: Iterable[str]) -> bool:
@@ -30,7 +28,7 @@ def fits(source: CodeSource, concept: Concept, condition: Filter, known: Iterabl
     """
     if condition.property in SELF:
         return _by_place(source, concept, condition)
-    if condition.property not in _ALWAYS and condition.property not in known:
+    if condition.property not in ALWAYS and condition.property not in known:
         raise unknown_filter(condition)
     values = _values(source, concept, condition.property)
     return _by_values(source, values, condition)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from salus.fhir.terminology.compose import Include, ValueSet, read
+from salus.fhir.terminology.implicit import implicit
 from salus.fhir.terminology.protocol import Cause
 from salus.fhir.terminology.source import CodeSource, Concept, Definitions
 from salus.kernel.errors import Kind, Problem
@@ -54,7 +55,7 @@ class Membership:
     def value_set(self, canonical: str) -> ValueSet | None:
         """The value set with this canonical; None when it is not here."""
         if canonical not in self._sets:
-            resource = self._definitions.find("ValueSet", canonical)
+            resource = self._definitions.find("ValueSet", canonical) or implicit(canonical)
             self._sets[canonical] = read(resource) if resource is not None else None
         return self._sets[canonical]
 
