@@ -21,6 +21,7 @@ class Permission(StrEnum):
     RECORD_CREATE = "record:create"
     RECORD_UPDATE = "record:update"
     RECORD_DELETE = "record:delete"
+    RECORD_MATCH = "record:match"
     TERMINOLOGY_READ = "terminology:read"
     AUDIT_READ = "audit:read"
     AUDIT_VERIFY = "audit:verify"
@@ -45,6 +46,7 @@ DOC: dict[Permission, str] = {
     Permission.RECORD_CREATE: "Create records of a type.",
     Permission.RECORD_UPDATE: "Change records of a type.",
     Permission.RECORD_DELETE: "Mark records of a type as deleted.",
+    Permission.RECORD_MATCH: "Ask whether a described patient is known, and see the likely ones.",
     Permission.TERMINOLOGY_READ: "Ask about codes: look them up, validate, expand and translate.",
     Permission.AUDIT_READ: "Read the audit log.",
     Permission.AUDIT_VERIFY: "Verify that the audit log is complete and unchanged.",

@@ -28,6 +28,7 @@ _LETTERS: dict[Permission, str] = {
     Permission.RECORD_UPDATE: "u",
     Permission.RECORD_DELETE: "d",
     Permission.RECORD_SEARCH: "s",
+    Permission.RECORD_MATCH: "rs",
 }
 
 

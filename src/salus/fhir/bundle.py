@@ -46,6 +46,27 @@ def searchset(
     return _bundle(b"searchset", links, parts, total)
 
 
+def matches(
+    entries: Iterable[tuple[str, bytes, dict[str, Any]]],
+    links: Sequence[Link],
+    total: int,
+    outcome: dict[str, Any] | None = None,
+) -> bytes:
+    """Write search results that say more of themselves than their mode.
+
+    Args:
+        entries: (full address, resource as JSON, `entry.search`).
+        outcome: an OperationOutcome about the results, put last.
+    """
+    parts = [
+        b'{"fullUrl":%b,"resource":%b,"search":%b}' % (_text(url), body, json.encode(search))
+        for url, body, search in entries
+    ]
+    if outcome is not None:
+        parts.append(b'{"resource":%b,"search":{"mode":"outcome"}}' % json.encode(outcome))
+    return _bundle(b"searchset", links, parts, total)
+
+
 def history(entries: Iterable[dict[str, Any]], bodies: Sequence[bytes], links: Sequence[Link]) -> bytes:
     """Write a page of a history.
 
