@@ -328,3 +328,52 @@ def test_a_code_that_does_not_exist_is_told_and_refused_only_where_that_is_wante
     assert [(one.severity, one.place) for one in judge.examine(unit)] == [
         (Severity.WARNING, "Observation.value.ofType(Quantity)")
     ]
+
+
+def test_a_questionnaire_that_is_at_hand_judges_its_responses() -> None:
+    form: Json = {
+        "resourceType": "Questionnaire", "url": "http://x.org/q", "status": "active", "item": [
+            {"linkId": "1", "type": "choice", "required": True, "answerOption": [{"valueCoding": {"code": "yes"}}]},
+            {"linkId": "2", "type": "group", "repeats": True, "item": [{"linkId": "2.1", "type": "integer"}]},
+        ]}  # fmt: skip
+    held = Held()
+    held.add(form)
+    judge = Validator(held)
+
+    def said(*items: Json, status: str = "completed") -> list[str]:
+        response = {"resourceType": "QuestionnaireResponse", **TEXT, "questionnaire": "http://x.org/q|1",
+                    "status": status, "item": list(items)}  # fmt: skip
+        return [one.place for one in judge.examine(response) if one.severity is Severity.ERROR]
+
+    yes = {"linkId": "1", "answer": [{"valueCoding": {"code": "yes"}}]}
+    group = {"linkId": "2", "item": [{"linkId": "2.1", "answer": [{"valueInteger": 1}]}]}
+    assert said(yes, group, group) == []
+    assert said(group) == ["QuestionnaireResponse.item"]
+    assert said(group, status="in-progress") == []
+    assert said(yes, {"linkId": "3"}) == ["QuestionnaireResponse.item[1].linkId"]
+    assert said(yes, yes) == ["QuestionnaireResponse.item[1]"]
+    assert said({**yes, "answer": [{"valueCoding": {"code": "no"}}]}) == ["QuestionnaireResponse.item[0].answer[0]"]
+    wrong = {"linkId": "2", "item": [{"linkId": "2.1", "answer": [{"valueString": "1"}]}]}
+    assert said(yes, wrong) == ["QuestionnaireResponse.item[1].item[0].answer[0]"]
+
+
+def test_a_profile_that_speaks_of_unknown_elements_is_refused_as_a_record() -> None:
+    definition = {**profile("p", "Patient", {"id": "Patient.birthDate", "path": "Patient.birthDate", "min": 1}), **TEXT}
+    definition |= {"name": "P", "status": "draft", "kind": "resource", "abstract": False}
+    definition["differential"]["element"][0]["id"] = "Patient"
+    judge = Validator()
+    judge.check(definition)
+    definition["differential"]["element"][1] |= {"id": "Patient.birthDay", "path": "Patient.birthDay"}
+    with pytest.raises(Problem) as caught:
+        judge.check(definition)
+    assert [issue.place for issue in caught.value.issues] == ["StructureDefinition.differential"]
+
+
+def test_invariants_of_a_profile_are_asked_where_they_stand() -> None:
+    rule = {"key": "own-1", "severity": "error", "human": "A name has a family", "expression": "family.exists()"}
+    made = profile("p", "Patient", {"path": "Patient.name", "constraint": [rule]})
+    assert places(made, patient(name=[{"family": "a"}, {"text": "b"}])) == ["Patient.name[1]"]
+    weak = profile("p", "Patient", {"path": "Patient.name", "constraint": [{**rule, "severity": "warning"}]})
+    assert places(weak, patient(name=[{"text": "b"}]), Severity.WARNING) == ["Patient.name[0]"]
+    nonsense = profile("p", "Patient", {"path": "Patient.name", "constraint": [{**rule, "expression": "((("}]})
+    assert places(nonsense, patient(name=[{"text": "b"}])) == []

@@ -128,7 +128,7 @@ class Inspection:
             for code, where, words in bundle_faults(resource, place, self.uses):
                 self.report(code, where, words)
         if kind in special.RULES:
-            for code, further, words in special.RULES[kind](resource, self.surroundings.knowledge):
+            for code, further, words in special.RULES[kind](resource, self.surroundings):
                 self.report(code, place + further, words)
 
     def contained(self, item: Json, place: str, ids: dict[str, str], scope: _Scope) -> None:

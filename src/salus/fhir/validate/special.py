@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of single resource types that no invariant says: what a derived SearchParameter must keep."""
+"""Rules of single resource types that no invariant says, mostly about other definitions that they build on."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Final
 
+from salus.fhir.definitions import structure
 from salus.fhir.search.table import Definition, table
-from salus.fhir.validate.knowledge import Knowledge
+from salus.fhir.validate.profiles.element import PREFIX, UnknownPathError
+from salus.fhir.validate.questionnaires import questionnaire_response
+from salus.fhir.validate.surroundings import Surroundings
 
 Json = dict[str, Any]
 Fault = tuple[str, str, str]  # code, further steps of the place, words
 
 
-def search_parameter(resource: Json, knowledge: Knowledge) -> Iterator[Fault]:
+def search_parameter(resource: Json, given: Surroundings) -> Iterator[Fault]:
     """`derivedFrom`: same type, and no other base (https://hl7.org/fhir/R4/searchparameter.html)."""
     origin = resource.get("derivedFrom")
     if type(origin) is not str:
         return
-    found = knowledge.find("SearchParameter", origin)
+    found = given.knowledge.find("SearchParameter", origin)
     if found is not None:
         kind, base = found.get("type"), tuple(found.get("base", ()))
     else:
@@ -35,7 +38,45 @@ def search_parameter(resource: Json, knowledge: Knowledge) -> Iterator[Fault]:
         yield "business-rule", ".base", "must be among the bases of the parameter that it is derived from"
 
 
-RULES: Final[dict[str, Callable[[Json, Knowledge], Iterator[Fault]]]] = {"SearchParameter": search_parameter}
+def structure_definition(resource: Json, given: Surroundings) -> Iterator[Fault]:
+    """The differential of a profile speaks of elements that its base has (R4 profiling, "snapshots")."""
+    base, kind = resource.get("baseDefinition"), resource.get("type")
+    if resource.get("derivation") != "constraint" or type(base) is not str or kind not in structure().types:
+        return
+    if base.removeprefix(PREFIX) not in structure().types and given.book.tree(base) is None:
+        return
+    try:
+        given.book.grown({name: value for name, value in resource.items() if name != "snapshot"})
+    except UnknownPathError:
+        yield "structure", ".differential", "speaks of an element that its base does not have"
+    except (KeyError, TypeError, AttributeError):
+        return  # said by the schema
+
+
+def measure_report(resource: Json, given: Surroundings) -> Iterator[Fault]:
+    """A cohort is counted, not scored (https://hl7.org/fhir/R4/measurereport.html)."""
+    canonical = resource.get("measure")
+    measure = given.knowledge.find("Measure", canonical) if type(canonical) is str else None
+    scoring = (measure or {}).get("scoring")
+    codings = scoring.get("coding") if type(scoring) is dict else None
+    if type(codings) is list and any(type(one) is dict and one.get("code") == "cohort" for one in codings):
+        groups = resource.get("group")
+        for index, group in enumerate(groups if type(groups) is list else []):
+            if type(group) is dict and "measureScore" in group:
+                yield "business-rule", f".group[{index}].measureScore", "must not be there for a measure of a cohort"
+
+
+def response(resource: Json, given: Surroundings) -> Iterator[Fault]:
+    """See `questionnaires`."""
+    return questionnaire_response(resource, given.knowledge)
+
+
+RULES: Final[dict[str, Callable[[Json, Surroundings], Iterator[Fault]]]] = {
+    "SearchParameter": search_parameter,
+    "StructureDefinition": structure_definition,
+    "MeasureReport": measure_report,
+    "QuestionnaireResponse": response,
+}
 
 
 @cache

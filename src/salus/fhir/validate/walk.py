@@ -22,7 +22,9 @@ from salus.fhir.validate.primitives import LARGEST_EXPONENT, MOST_DIGITS
 # What `salus.fhir.json.decode` reads. Patches could nest deeper, and the result could then never be read again.
 DEEPEST: Final = 200
 # Types with rules of their own, which are always looked at.
-ALWAYS: Final = frozenset({"Bundle", "SearchParameter", "StructureDefinition", "QuestionnaireResponse"})
+ALWAYS: Final = frozenset(
+    {"Bundle", "MeasureReport", "QuestionnaireResponse", "SearchParameter", "StructureDefinition"}
+)
 
 
 def suspicious(resource: dict[str, Any], codes: Codes, known: Container[str]) -> bool:

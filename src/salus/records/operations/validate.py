@@ -9,7 +9,6 @@ record is looked at only under a permit that covers it, and one that the actor m
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from salus.access.permissions import Permission
@@ -22,6 +21,7 @@ from salus.fhir.validate.bundles import entries_of
 from salus.fhir.validate.finding import Finding, Severity
 from salus.fhir.validate.inspection import references
 from salus.fhir.validate.places import known
+from salus.kernel.breath import Breath
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
 from salus.records.facts import facts as facts_of_resource
@@ -32,7 +32,6 @@ from salus.records.wording import absent, gone
 
 Resource = dict[str, Any]
 
-_BREATH: Final = 8  # entries of a Bundle between two breaths of the event loop
 _MOST_REFERENCES: Final = 2_000
 _MOST_FINDINGS: Final = 200
 _MODES: Final = {
@@ -111,10 +110,10 @@ async def _judged(call: Invocation, permit: Permit, resource: Resource, mode: st
         return [Finding(Severity.ERROR, "structure", words, "resourceType")]
     found: list[Finding] = []
     steps = call.ctx.services.validator.examining(resource, tuple(call.arguments.all("profile")))
-    for number, so_far in enumerate(steps):
+    breath = Breath()
+    for so_far in steps:
         found = so_far
-        if number % _BREATH == _BREATH - 1:
-            await asyncio.sleep(0)
+        await breath.pause()
     if kind != call.type:
         words = f"This address takes resources of type {call.type} only."
         found = [Finding(Severity.ERROR, "structure", words, "resourceType"), *found]

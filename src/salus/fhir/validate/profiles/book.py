@@ -18,6 +18,7 @@ from salus.fhir.validate.profiles.run import Item, Run
 Json = dict[str, Any]
 
 _MISSING: Final = object()
+_HOLDERS: Final = frozenset({"Bundle", "Parameters"})
 _ANY: Final = frozenset({"Resource", "DomainResource", "Element", "BackboneElement"})
 
 
@@ -69,9 +70,13 @@ class Book:
         if checker.type != item.type and checker.type not in _ANY:
             run.report(item.place, "structure", f"is not of the type {checker.type} that the profile is for")
             return False
+        around = run.root
+        if around.get("resourceType") in _HOLDERS and type(item.value) is dict and "resourceType" in item.value:
+            run.root = item.value  # a resource of its own, in whose profile `%resource` means it
         run.depth += 1
         checker.checks.run(run, item)
         run.depth -= 1
+        run.root = around
         return not run.failed
 
     def is_type(self, canonical: str) -> bool:

@@ -18,7 +18,7 @@ from salus.fhir.validate.members import Member, members
 from salus.fhir.validate.profiles.bindings import binding
 from salus.fhir.validate.profiles.element import PREFIX, Element
 from salus.fhir.validate.profiles.invariants import invariant
-from salus.fhir.validate.profiles.paths import Trees, resolved
+from salus.fhir.validate.profiles.paths import Trees, resolved, said
 from salus.fhir.validate.profiles.run import Item, Place, Run, inside, items
 from salus.fhir.validate.profiles.slicing import Matcher, matcher
 from salus.fhir.validate.profiles.values import below, equal, fits
@@ -167,7 +167,7 @@ class Compiler:
         if child.table and base.types == ("#" + child.table,):
             if child.table == f"{parent.table}.{child.name}":
                 self.by_table[child.table] = checks
-            else:
+            elif child.repeats and not said(child):
                 checks.rules = (*checks.rules, self._repeated(child.table))
         label = child.name.removesuffix("[x]")
         made = Part(label, own, least, most, allowed, checks, self._slicing(child))
@@ -185,8 +185,8 @@ class Compiler:
             made.append(
                 Slice(one.slice_name, one.min or 0, most, matcher(self.shelf, element, one, hushed), checks, nested)
             )
-        said = element.slicing or {}
-        return Slicing(tuple(made), said.get("rules", "open"), said.get("ordered") is True)
+        slicing = element.slicing or {}
+        return Slicing(tuple(made), slicing.get("rules", "open"), slicing.get("ordered") is True)
 
     def _rules(self, element: Element) -> list[Rule]:
         rules: list[Rule] = [
@@ -201,9 +201,9 @@ class Compiler:
             if rule is not None:
                 rules.append(rule)
         rules += self._types(element)
-        for key, said in element.constraints.items():
-            if key not in known_invariants() and said.get("expression"):
-                rules.append(_invariant(key, said))
+        for key, rule_of in element.constraints.items():
+            if key not in known_invariants() and rule_of.get("expression"):
+                rules.append(_invariant(key, rule_of))
         return rules
 
     def _repeated(self, path: str) -> Rule:

@@ -44,6 +44,7 @@ class Element:
         table: path of its own type in the definitions of R4; empty when it has several types or none.
         base: what R4 says about it; None for a root and for a slice.
         min, max: how many; None and "" where nothing is said.
+        repeats: for a content reference, whether it is to what this profile says of that element, and not to R4.
         values: the `fixed[x]`, `pattern[x]`, `minValue[x]`, `maxValue[x]` and `maxLength` of the definition, by these
             names without the type.
     """
@@ -62,6 +63,7 @@ class Element:
     slices: dict[str, Element] = field(default_factory=dict)
     children: dict[str, Element] = field(default_factory=dict)
     grown: bool = False
+    repeats: bool = True
 
     def base_binding(self) -> str:
         """Url of the value set that R4 itself binds with strength required and checks; "" for none."""
@@ -143,6 +145,8 @@ class Element:
             for kind in ("fixed", "pattern", "minValue", "maxValue"):
                 if name.startswith(kind) and len(name) > len(kind):
                     self.values[kind] = value
+        if type(said.get("contentReference")) is str:
+            self.repeats = said["contentReference"].startswith("#")
         if "maxLength" in said:
             self.values["maxLength"] = said["maxLength"]
 
@@ -160,7 +164,8 @@ def read(root: Element, elements: list[Json]) -> None:
     Raises:
         UnknownPathError: a path that does not exist, with that path.
     """
-    latest: dict[str, Element] = {}
+    latest: dict[str, Element] = {}  # the elements on the way to the last one, by path
+    way: list[str] = []
     top = ""
     for said in elements:
         path = said["path"]
@@ -179,8 +184,9 @@ def read(root: Element, elements: list[Json]) -> None:
         if said.get("sliceName"):
             found = found.slice(said["sliceName"]) if not found.slice_name else found
         found.apply(said)
-        for known in [known for known in latest if known.startswith(path + ".")]:
-            del latest[known]
+        while way and not path.startswith(way[-1] + "."):
+            del latest[way.pop()]
+        way.append(path)
         latest[path] = found
 
 
@@ -192,9 +198,7 @@ def _parent(latest: dict[str, Element], root: Element, path: str, top: str) -> E
     above, _, name = path.rpartition(".")
     if not above or path == top:
         return root
-    found = _parent(latest, root, above, top).child(name)
-    latest[path] = found
-    return found
+    return _parent(latest, root, above, top).child(name)
 
 
 def _reference(said: Json) -> TypeRef:

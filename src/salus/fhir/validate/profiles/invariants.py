@@ -28,7 +28,7 @@ def invariant(expression: str) -> Invariant | None:
 
     def ask(run: Run, item: Item) -> bool | None:
         try:
-            return compiled.holds(_node(run, item), environment=_environment(run))
+            return compiled.holds(_node(run, item), environment=_environment(run, item))
         except Problem:
             return None
 
@@ -43,7 +43,15 @@ def _node(run: Run, item: Item) -> Node:
     return Node(item.value, item.type, holder, sibling=item.sibling)
 
 
-def _environment(run: Run) -> Environment:
+def _around(run: Run, item: Item) -> dict[str, Node]:
+    """A rule of a Bundle's profile about a resource in it means by %resource the Bundle, not that resource."""
+    holder = run.root.get("resourceType") in ("Bundle", "Parameters")
+    if holder and type(item.value) is dict and "resourceType" in item.value and item.value is not run.root:
+        return {"resource": root(run.root), "rootResource": root(run.root)}
+    return {}
+
+
+def _environment(run: Run, item: Item) -> Environment:
     def conforms(resource: dict[str, object], canonical: str) -> bool | None:
         hushed = run.hushed()
         item = Item(str(resource.get("resourceType")), resource, None, (None, "", -1))
@@ -54,4 +62,5 @@ def _environment(run: Run) -> Environment:
         member_of=run.member,
         conforms_to=conforms,
         most_nodes=_MOST_NODES,
+        variables=_around(run, item),
     )

@@ -81,6 +81,9 @@ def located(trees: Trees, element: Element, path: tuple[Step, ...]) -> list[Elem
     if step.kind == "extension":
         return _extension(trees, element, step.word, rest)
     own = _child(element, step.word)
+    given = _within(element, step.word)
+    if given and (own is None or not said(own)):
+        return [one for each in given for one in located(trees, each, rest)]
     profiles = [tree for ref in element.types for url in ref.profiles if (tree := trees.tree(url)) is not None]
     if profiles and (own is None or not said(own)):
         return [one for tree in profiles for one in located(trees, tree, path)]
@@ -126,6 +129,17 @@ def resolved(run: Run, item: Item) -> Item | None:
     parts = literal.split("/_history/")[0].split("/")
     kind = parts[-2] if len(parts) > 1 else ""
     return Item(kind, None, None, item.place) if kind in structure().types else None
+
+
+def _within(element: Element, name: str) -> list[Element]:
+    """The children that a fixed value or pattern of the whole implies."""
+    found: list[Element] = []
+    for kind in ("fixed", "pattern"):
+        whole = element.values.get(kind)
+        value = whole.get(name) if type(whole) is dict else None
+        every = value if type(value) is list else [value]
+        found += [Element(name, values={kind: one}) for one in every if one is not None]
+    return found
 
 
 def _child(element: Element, name: str) -> Element | None:
