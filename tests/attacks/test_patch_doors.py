@@ -108,3 +108,15 @@ def test_a_refused_patch_is_in_the_log(ward: Clinic) -> None:
     event = log["entry"][0]["resource"]
     assert event["outcome"] != "0"
     assert event["subtype"][0]["code"] == "update"
+
+
+@pytest.mark.parametrize(("name", "record"), DOORS)
+def test_in_xml_a_hidden_record_reads_like_none_as_well(ward: Clinic, name: str, record: str) -> None:
+    type_, _, id_ = record.partition("/")
+    for path in ("", "/_history", "/_history/1"):
+        there, absent = (
+            ward.as_(name).get(f"/fhir/{type_}/{each}{path}", headers={"accept": "application/fhir+xml"})
+            for each in (id_, nobody(id_))
+        )
+        assert there.headers["content-type"].startswith("application/fhir+xml")
+        assert told(there, id_) == told(absent, nobody(id_))

@@ -236,3 +236,18 @@ def test_further_pages_come_in_the_format_of_the_first(spoken: Clinic) -> None:
         assert second.status_code == 200, second.text
         assert second.headers["content-type"] == XML_ANSWER
         assert len(xml.decode(second.content)["entry"]) == 1
+
+
+def test_the_deepest_record_can_be_read_in_xml(spoken: Clinic) -> None:
+    """A reference may name whoever assigned its identifier, and so on; 200 levels are let in."""
+    service = spoken.as_("service")
+    inner: dict[str, Any] = {"display": "x"}
+    for _ in range(95):
+        inner = {"identifier": {"assigner": inner}}
+    resource = {**heart_rate("anna", 1, "deep"), "performer": [inner]}
+    assert service.put("/fhir/Observation/deep", resource).status_code in {200, 201}
+    read = service.get("/fhir/Observation/deep", headers={"accept": XML})
+    assert read.status_code == 200
+    assert xml.decode(read.content)["performer"] == [inner]
+    again = service.request("PUT", "/fhir/Observation/deep", content=read.content, headers={"content-type": XML})
+    assert again.status_code == 200

@@ -75,7 +75,7 @@ def decode_in_steps(raw: bytes) -> Generator[None, None, dict[str, Any]]:
         for item in items:
             entries.append(decode_any(bytes(item)))
             yield
-    except (msgspec.DecodeError, KeyError, RecursionError, Problem):
+    except (msgspec.DecodeError, KeyError, ValueError, RecursionError, Problem):
         return decode(raw)
     return bundle
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salus.fhir.json import decode, encode
+from salus.fhir.json import decode, decode_in_steps, encode
 from salus.kernel.errors import Kind, Problem
 
 SCALARS = st.one_of(
@@ -122,3 +123,61 @@ def test_refusal_gives_line_and_column_but_no_content() -> None:
 def test_no_bytes_raise_anything_but_a_problem(raw: bytes) -> None:
     with suppress(Problem):
         decode(raw)
+
+
+def in_steps(raw: bytes) -> Any:
+    decoding = decode_in_steps(raw)
+    while True:
+        try:
+            next(decoding)
+        except StopIteration as done:
+            return done.value
+
+
+json_like = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False, places=3)
+    | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "entry", ""]), inner),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "entry", "type"]), json_like), st.sampled_from(["", " ", "\n\t"]))
+def test_decoding_in_steps_gives_the_same(document: dict[str, Any], space: str) -> None:
+    raw = encode(document).replace(b":[", b":" + space.encode() + b"[")
+    assert in_steps(raw) == decode(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"entry":[1],"entry":[2]}',
+        b'{"a":1,"a":2,"entry":[]}',
+        b'{"entry":[{"a":1,"a":2}]}',
+        b'{"entry":[1,]}',
+        b'{"entry":[01]}',
+        b'{"entry":[NaN]}',
+        b'{"entry":[1]} x',
+        b'{"entry":["\xff"]}',
+        b'{"\xff":1,"entry":[]}',
+        b'{"entry":["\\ud800"]}',
+        b'{"entry":[' + b"[" * 300 + b"]" * 300 + b"]}",
+        b'{"entry":',
+        b"[]",
+        b"",
+    ],
+)
+def test_decoding_in_steps_refuses_in_the_same_words(raw: bytes) -> None:
+    with pytest.raises(Problem) as whole:
+        decode(raw)
+    with pytest.raises(Problem) as steps:
+        in_steps(raw)
+    assert steps.value.issues == whole.value.issues
+
+
+def test_an_array_that_stands_there_twice_is_not_mixed_up() -> None:
+    raw = b'{"a":[1,2],"entry":[1,2]}'
+    assert in_steps(raw) == {"a": [1, 2], "entry": [1, 2]}

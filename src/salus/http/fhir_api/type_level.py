@@ -77,5 +77,5 @@ async def conditional_patch(call: Call) -> Response:
 async def conditional_delete(call: Call) -> Response:
     """DELETE /fhir/{type}?…"""
     check_accept(call.request)
-    versions = await deleting.conditional_delete(call.context, type_of(call), _condition(call.request))
+    versions = await deleting.conditional_delete(call.context, type_of(call), _condition(call.request), if_match(call))
     return deleted(call, versions)

@@ -140,6 +140,8 @@ def _entry(index: int, item: Any, base: str) -> Entry:
         raise _unreadable(f"{place}.resource", "a resource must be an object")
     if method == "POST" and id_ and not operation:
         raise _unreadable(f"{place}.request.url", "POST goes to a type, without an id")
+    if method == "POST" and query and not operation:
+        raise _unreadable(f"{place}.request.url", "POST takes its condition in ifNoneExist")
     if method in {"PUT", "PATCH", "DELETE"} and not (id_ or query) and not operation:
         raise _unreadable(f"{place}.request.url", f"{method} needs an id or a condition")
     if tail and method not in _READING:
