@@ -6,12 +6,13 @@ https://hl7.org/fhir/R4/capabilitystatement.html
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from salus.fhir.definitions import resource_types
 from salus.fhir.operations.definition import Definition, definition_url
-from salus.fhir.search.parameters import STANDARD, Registry
+from salus.fhir.search.parameters import STANDARD, Registry, parameters
+from salus.fhir.search.shapes import compartments
 
 PUBLISHED = "2026-11-24"
 """Date of this version of the program, in the resources that describe it."""
@@ -75,7 +76,9 @@ def capability(
                     | _operations(type_, base, operations)
                     for type_ in resource_types()
                 ],
-                "interaction": [{"code": code} for code in ("transaction", "batch", "history-system")],
+                "interaction": [{"code": code} for code in ("transaction", "batch", "history-system", "search-system")],
+                "searchParam": _shared(),
+                "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{_code(name)}" for name in compartments()],
             }
         ],
     }
@@ -123,11 +126,36 @@ def _resource(type_: str, registry: Registry, *, deletes_several: bool) -> dict[
         "conditionalUpdate": True,
         "conditionalDelete": "multiple" if deletes_several else "single",
         "referencePolicy": ["literal", "logical"],
-        "searchInclude": [f"{type_}:{code}" for code, known in supported.items() if known.kind == "reference"],
+        "searchInclude": ["*", *(f"{type_}:{code}" for code, known in supported.items() if known.kind == "reference")],
+        "searchRevInclude": ["*", *_pointing_to().get(type_, ())],
         "searchParam": [
             {"name": code, "definition": known.url, "type": known.kind} for code, known in supported.items()
         ],
     }
-    if not described["searchInclude"]:
-        del described["searchInclude"]
     return described
+
+
+def _shared() -> list[dict[str, Any]]:
+    """Parameters that mean the same for every type, for searches over several."""
+    every = [parameters(type_) for type_ in resource_types()]
+    return [
+        {"name": code, "definition": known.url, "type": known.kind}
+        for code, known in every[0].items()
+        if not known.unsupported and all(code in other and other[code].url == known.url for other in every)
+    ]
+
+
+@cache
+def _pointing_to() -> dict[str, list[str]]:
+    """Reference parameters by the types that they name as their targets."""
+    found: dict[str, list[str]] = {}
+    for type_ in resource_types():
+        for code, known in parameters(type_).items():
+            if known.kind == "reference" and not known.unsupported:
+                for target in known.targets:
+                    found.setdefault(target, []).append(f"{type_}:{code}")
+    return found
+
+
+def _code(compartment: str) -> str:
+    return compartment[0].lower() + compartment[1:]

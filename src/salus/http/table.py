@@ -10,12 +10,14 @@ from salus.audit.reader import AuditReader
 from salus.http import auth_api, health
 from salus.http.audit_api import list_events, read_event
 from salus.http.auth_api import Identity
-from salus.http.fhir_api import history, instance, operations, system, type_level
+from salus.http.fhir_api import history, instance, operations, searching, system, type_level
 from salus.http.routes import PUBLIC, SELF, Route, Router
 from salus.records.operations.table import OPERATIONS
 
 _ALL = "record:*"
 """A Bundle: each entry asks for its own permission."""
+
+_COMPARTMENT = "Searches a compartment, `*` for all types."
 
 
 def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) -> Router:
@@ -51,7 +53,9 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
             *operations.routes_of(OPERATIONS),
             Route("POST", "/fhir", _ALL, system.bundle_in, "Carries out a transaction or batch Bundle."),
             Route("GET", "/fhir/_history", p.RECORD_HISTORY, history.of_system, "History of everything."),
-            Route("GET", "/fhir/{type}", p.RECORD_SEARCH, type_level.search, "Searches a type."),
+            Route("GET", "/fhir", p.RECORD_SEARCH, searching.of_system, "Searches several types."),
+            Route("POST", "/fhir/_search", p.RECORD_SEARCH, searching.of_system, "Searches several types."),
+            Route("GET", "/fhir/{type}", p.RECORD_SEARCH, searching.of_type, "Searches a type."),
             Route("POST", "/fhir/{type}", p.RECORD_CREATE, type_level.create, "Creates a record."),
             Route("PUT", "/fhir/{type}", p.RECORD_UPDATE, type_level.conditional_update, "Conditional update."),
             Route("PATCH", "/fhir/{type}", p.RECORD_UPDATE, type_level.conditional_patch, "Conditional patch."),
@@ -62,7 +66,7 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
                 type_level.conditional_delete,
                 "Conditional delete.",
             ),
-            Route("POST", "/fhir/{type}/_search", p.RECORD_SEARCH, type_level.search_by_post, "Searches a type."),
+            Route("POST", "/fhir/{type}/_search", p.RECORD_SEARCH, searching.of_type, "Searches a type."),
             Route("GET", "/fhir/{type}/_history", p.RECORD_HISTORY, history.of_type, "History of a type."),
             Route("GET", record, p.RECORD_READ, instance.read, "Reads a record."),
             Route("PUT", record, p.RECORD_UPDATE, instance.update, "Replaces a record, or makes it."),
@@ -70,5 +74,8 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
             Route("DELETE", record, p.RECORD_DELETE, instance.delete, "Deletes a record."),
             Route("GET", f"{record}/_history", p.RECORD_HISTORY, history.of_instance, "History of a record."),
             Route("GET", f"{record}/_history/{{vid}}", p.RECORD_VREAD, instance.vread, "Reads one version."),
+            Route("GET", f"{record}/{{inner}}", p.RECORD_SEARCH, searching.of_compartment, _COMPARTMENT),
+            Route("POST", f"{record}/{{inner}}/_search", p.RECORD_SEARCH, searching.of_compartment, _COMPARTMENT),
+            Route("POST", f"{record}/_search", p.RECORD_SEARCH, searching.of_compartment, _COMPARTMENT),
         ]
     )

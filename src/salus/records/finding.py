@@ -23,15 +23,24 @@ from salus.records.store.write import Guard
 from salus.records.wording import several
 
 
-def read_query(ctx: Context, permit: Permit, asked: list[tuple[str, str]], *, lenient: bool = False) -> Query:
+def read_query(
+    ctx: Context,
+    permit: Permit,
+    asked: list[tuple[str, str]],
+    *,
+    lenient: bool = False,
+    types: tuple[str, ...] = (),
+) -> Query:
     """Parse a search and refuse to answer through elements that the permit hides.
+
+    Args:
+        types: the types that are searched together with the permit's.
 
     Raises:
         Problem: INCORRECT for what is not understood; FORBIDDEN for a parameter, sort key, chain or include over a
             masked element, because the answer would tell the value.
     """
-    setting = _setting(ctx)
-    query = parse(permit.type, asked, lenient=lenient, setting=setting)
+    query = parse(permit.type, asked, lenient=lenient, setting=_setting(ctx), types=types)
     if permit.masked:
         used = {clause.parameter for clause in query.clauses}
         used |= {clause.parameter for _, each in query.filters for clause in each.clauses()}
@@ -39,7 +48,6 @@ def read_query(ctx: Context, permit: Permit, asked: list[tuple[str, str]], *, le
         used |= {step.parameter for step in inside if isinstance(step, Chain)}
         used |= {join.step.parameter for join in query.joins if isinstance(join.step, Chain)}
         used |= {sort.parameter for sort in query.sort}
-        used |= {include.parameter for include in query.include if not include.reverse}
         refuse_masked(ctx, permit, used)
     return query
 

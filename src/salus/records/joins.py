@@ -175,18 +175,19 @@ class Joins:
         inside = [] if permit.masked else self._inside(permit.type, open_to)  # a mask hides what is contained
         index = self._ctx.store.keys(permit.actor.tenant).index()
         terms = list(inside)
-        few = len(names) * len(chain.families) <= _MAX_NAMED
+        outdated = self._ctx.store.registries.of(permit.actor.tenant)[0].outdated  # then no token can be relied on
+        few = len(names) * len(chain.families) <= _MAX_NAMED and not outdated
         if few:
             for family in chain.families:
                 for name in names:
                     terms += index.reference_terms(permit.type, family, name)
-        if few and not terms:
+        if not terms and not names and not outdated:
             return how.among(frozenset())
         expression = (terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})") if few else ""
         how = replace(how, expression=" AND ".join(part for part in (how.expression, expression) if part))
         if few and not inside:
             return how  # tokens of references say it all
-        branches = dict(open_to)
+        branches = {} if permit.masked else dict(open_to)
 
         def leads(resource: dict[str, Any], rows: list[tuple[Any, ...]]) -> bool:
             return any(

@@ -8,13 +8,16 @@ deleted or has stopped to match is left out.
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from salus.access.permit import Permit
-from salus.fhir.search.clauses import Query
+from salus.fhir.search.clauses import Query, Sort
 from salus.fhir.search.query import canonical
 from salus.fhir.search.sort import sort_key
 from salus.kernel.errors import Kind, Problem
@@ -24,7 +27,31 @@ from salus.records.paging import Cursor
 from salus.records.store.index import Plan
 from salus.records.store.schema import Row
 
-_NEWEST_FIRST = (("_lastUpdated", True),)
+_NEWEST_FIRST = (Sort("_lastUpdated", descending=True),)
+_REMEMBERED = 100  # pages back that a link knows the way to
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One type of a search, ready to be answered."""
+
+    permit: Permit
+    how: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one page holds, and the cursors of those beside it; None where there is none.
+
+    Attributes:
+        hits: in their order.
+        first: the first page as it was when the search began.
+    """
+
+    hits: list[Hit]
+    first: Cursor | None
+    previous: Cursor | None
+    next: Cursor | None
 
 
 @dataclass(slots=True)
@@ -38,82 +65,143 @@ class _Placed:
 
     hit: Hit | None
     at: int
+    type: str
     rows: list[tuple[Any, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Which part of the order a page takes.
+
+    Attributes:
+        start: newest row when the search began.
+        before: the page begins behind the row with this `seq`; None for the first page.
+        wanted: so many hits at most.
+        content: decode the hits.
+        resumed: something was written since the search began.
+    """
+
+    start: int
+    before: int | None
+    wanted: int
+    content: bool
+    resumed: bool
+
+
+def link_of(path: str, query: Query, count: int, types: Sequence[str] = ()) -> Cursor:
+    """What the cursors of a search have in common: its address and what was really applied.
+
+    Args:
+        path: address below the base.
+        types: what `_type` named.
+    """
+    named = [("_type", ",".join(types))] if types else []
+    applied = canonical(replace(query, count=count, page=""))
+    return Cursor(f"search {path}", (*named, *applied), lenient=bool(query.ignored))
+
+
 def page_of(
-    ctx: Context, permit: Permit, query: Query, how: Plan, count: int, cursor: Cursor | None
-) -> tuple[list[Hit], Cursor | None]:
+    ctx: Context, planned: Sequence[Planned], query: Query, count: int, cursor: Cursor | None, link: Cursor
+) -> Page:
     """Find the hits of one page.
 
     Args:
+        planned: the types that are searched.
+        query: what is asked, the same for all types.
         count: hits per page, at least 1.
         cursor: what the page before left; None for the first page.
-
-    Returns:
-        The hits in their order, and the cursor of the next page; None on the last.
+        link: from `link_of`.
     """
-    start = cursor.start if cursor is not None and cursor.start is not None else ctx.store.reader.last_seq()
+    newest = ctx.store.reader.last_seq()
+    start = cursor.start if cursor is not None and cursor.start is not None else newest
     before = cursor.before if cursor is not None else None
-    key = tuple((sort.parameter, sort.descending) for sort in query.sort)
-    if not key or key == _NEWEST_FIRST:
-        found = _newest_first(ctx, permit, query, how, count + 1, start, before)
+    span = _Span(start, before, count + 1, content=bool(query.include), resumed=start < newest)
+    if not query.sort or query.sort == _NEWEST_FIRST:
+        found = _newest_first(ctx, planned, span)
     else:
-        found = _sorted(ctx, permit, query, how, start, before)
+        found = _sorted(ctx, planned, query.sort, span)
     page = [placed.hit for placed in found[:count] if placed.hit is not None]
-    if len(found) <= count:
-        return page, None
-    applied = tuple(canonical(dataclasses.replace(query, count=count, page="")))
-    scope, lenient = f"search {permit.type}", bool(query.ignored)
-    return page, Cursor(scope, applied, before=found[count - 1].at, start=start, lenient=lenient)
+    more = len(found) > count
+    if not more and before is None:
+        return Page(page, None, None, None)
+    first = msgspec.structs.replace(link, start=start)
+    way = cursor.way if cursor is not None else ()
+    previous = None
+    if before is not None and way:
+        previous = msgspec.structs.replace(first, before=way[-1] or None, way=way[:-1])
+    following = None
+    if more:
+        following = msgspec.structs.replace(first, before=found[count - 1].at, way=(*way, before or 0)[-_REMEMBERED:])
+    return Page(page, first if before is not None else None, previous, following)
 
 
-def _newest_first(
-    ctx: Context, permit: Permit, query: Query, how: Plan, wanted: int, start: int, before: int | None
-) -> list[_Placed]:
-    top = min(start + 1, before if before is not None else start + 1)
-    content = bool(query.include)
-    standing = list(islice(hits(ctx, permit, how, before=top, expected=wanted, content=content), wanted))
-    found = [_Placed(hit, hit.row.seq, []) for hit in standing]
-    if before is None:  # the first page: nothing can have moved since the beginning
+def _newest_first(ctx: Context, planned: Sequence[Planned], span: _Span) -> list[_Placed]:
+    top = min(span.start + 1, span.before if span.before is not None else span.start + 1)
+    sources = [
+        hits(ctx, part.permit, part.how, before=top, expected=span.wanted, content=span.content) for part in planned
+    ]
+    ordered = sources[0] if len(sources) == 1 else heapq.merge(*sources, key=lambda hit: -hit.row.seq)
+    found = [_Placed(hit, hit.row.seq, hit.row.type, []) for hit in islice(ordered, span.wanted)]
+    if not span.resumed:  # nothing can have moved since the beginning
         return found
     # Then those that were rewritten since: their place is where their row was.
-    bottom = found[-1].at if len(found) == wanted else 0
+    bottom = found[-1].at if len(found) == span.wanted else 0
+    for part in planned:
+        found += _moved(ctx, part, span, bottom, top)
+    return sorted(found, key=lambda placed: -placed.at)[: span.wanted]
+
+
+def _moved(ctx: Context, part: Planned, span: _Span, bottom: int, top: int) -> list[_Placed]:
+    permit, how = part.permit, part.how
     named = None if how.ids is None else {ctx.store.rid(permit.actor.tenant, permit.type, id_) for id_ in how.ids}
     moved = {
         row.rid: (row, at)
-        for row, at in ctx.store.reader.moved(permit, how.expression, start, updated=how.updated)
+        for row, at in ctx.store.reader.moved(permit, how.expression, span.start, updated=how.updated)
         if bottom < at < top and (named is None or row.rid in named)
     }
-    again = judged(ctx, permit, how, [row for row, _ in moved.values()], content=content)
-    found += [_Placed(hit, moved[hit.row.rid][1], []) for hit in again]
-    return sorted(found, key=lambda placed: -placed.at)[:wanted]
+    again = judged(ctx, permit, how, [row for row, _ in moved.values()], content=span.content)
+    return [_Placed(hit, moved[hit.row.rid][1], hit.row.type, []) for hit in again]
 
 
-def _sorted(ctx: Context, permit: Permit, query: Query, how: Plan, start: int, before: int | None) -> list[_Placed]:
-    """All hits in order, from the first after the row `before` on; records without a value come at the end."""
-    found = [placed for hit in hits(ctx, permit, how, content=True) if (placed := _place(ctx, permit, hit, start))]
+def _sorted(ctx: Context, planned: Sequence[Planned], sort: tuple[Sort, ...], span: _Span) -> list[_Placed]:
+    """All hits in order, from the first behind the row `before` on; records without a value come at the end."""
+    found = [
+        placed
+        for part in planned
+        for hit in hits(ctx, part.permit, part.how, content=True)
+        if (placed := _place(ctx, part.permit, hit, span.start))
+    ]
+    before = span.before
     if before is not None and all(placed.at != before for placed in found):
-        mark = ctx.store.reader.at(permit, before)  # the last one given has gone: its old row still marks the place
-        if mark is not None:
-            found.append(_Placed(None, before, _rows_of(ctx, permit, mark)))
+        found += _mark(ctx, planned, before)  # the last one given has gone: its old row still marks the place
     found.sort(key=lambda placed: -placed.at)
-    known = ctx.lens.registry.parameters(query.type)
-    for sort in reversed(query.sort):  # the weightiest last, each pass stable
-        parameter = known[sort.parameter]
+    registry = ctx.lens.registry
+    for each in reversed(sort):  # the weightiest last, each pass stable
+        known = {part.permit.type: registry.parameters(part.permit.type)[each.parameter] for part in planned}
         found.sort(
-            key=lambda placed: sort_key(parameter, placed.rows, descending=sort.descending), reverse=sort.descending
+            key=lambda placed: sort_key(known[placed.type], placed.rows, descending=each.descending),
+            reverse=each.descending,
         )
     position = next((number for number, placed in enumerate(found) if placed.at == before), -1)
     return found[position + 1 :]
 
 
+def _mark(ctx: Context, planned: Sequence[Planned], before: int) -> list[_Placed]:
+    for part in planned:
+        row = ctx.store.reader.at(part.permit, before)
+        if row is not None:
+            return [_Placed(None, before, row.type, _rows_of(ctx, part.permit, row))]
+    return []
+
+
 def _place(ctx: Context, permit: Permit, hit: Hit, start: int) -> _Placed | None:
     if hit.row.seq <= start:
         rows = ctx.lens.extractor.rows(hit.content or {})
-        return _Placed(hit, hit.row.seq, [*rows, *stored_rows(hit.version)])
+        return _Placed(hit, hit.row.seq, hit.row.type, [*rows, *stored_rows(hit.version)])
     former = ctx.store.reader.former(permit, hit.row.rid, start)
-    return None if former is None else _Placed(hit, former.seq, _rows_of(ctx, permit, former))
+    if former is None:
+        return None
+    return _Placed(hit, former.seq, hit.row.type, _rows_of(ctx, permit, former))
 
 
 def _rows_of(ctx: Context, permit: Permit, row: Row) -> list[tuple[Any, ...]]:

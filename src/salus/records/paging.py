@@ -27,6 +27,7 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
         before: continue with rows older than this `seq`.
         start: newest row when the search began; pages stand in the order of that moment.
         since: `_since` of a history, in milliseconds.
+        way: what `before` was on the pages before this one, the latest last; 0 for the first page.
     """
 
     scope: str
@@ -36,6 +37,7 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
     since: int | None = None
     count: int = 0
     lenient: bool = False
+    way: tuple[int, ...] = ()
 
 
 def seal_cursor(ctx: Context, cursor: Cursor) -> str:

@@ -83,7 +83,7 @@ def _network(clinic: Clinic) -> Clinic:
             "resourceType": "List",
             "id": "round",
             "status": "current",
-            "mode": "working",
+            "mode": "changes",
             "entry": [
                 {"item": _to("Patient/anna")},
                 {"item": _to("Observation/on-visit")},

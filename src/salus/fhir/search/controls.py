@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read the parameters that shape the answer of a search and not its matches.
 
-`_count`, `_total`, `_summary`, `_elements`, `_sort` and `_include`; each function takes the value as
+`_count`, `_total`, `_summary`, `_elements` and `_sort`; each function takes the value as
 written and refuses with a `Problem` that does not repeat it. https://hl7.org/fhir/R4/search.html#Summary
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from salus.fhir.definitions import fields, resource_types
-from salus.fhir.search.clauses import Include, Sort
+from salus.fhir.search.clauses import Sort
 from salus.fhir.search.parameters import Parameter
 from salus.fhir.search.terms import refuse, unanswered
 
 MAX_COUNT = 1000
 
 _TOTALS = ("none", "estimate", "accurate")
+_SUMMARIES = ("true", "text", "data", "count", "false")
 
 
 def count(text: str) -> int:
@@ -34,21 +35,29 @@ def total(text: str) -> str:
 
 
 def summary(text: str) -> str:
-    """`_summary`: `count`, or "" for `false`; the other forms of R4 are not answered."""
-    if text in ("true", "text", "data"):
-        raise unanswered("is supported with count and false only")
-    if text not in ("count", "false"):
-        raise refuse("is not one of count, false")
+    """`_summary`: count, true, text, data, or "" for `false` (https://hl7.org/fhir/R4/search.html#summary)."""
+    if text not in _SUMMARIES:
+        raise refuse("is not one of true, text, data, count, false")
     return "" if text == "false" else text
 
 
-def elements(type_: str, text: str) -> tuple[str, ...]:
-    """`_elements`: top-level elements of the type, choice elements by their base name."""
+def elements(types: Collection[str], text: str) -> tuple[str, ...]:
+    """`_elements`: top-level elements of the types searched, `Type.name` for others; a choice by its base name.
+
+    https://hl7.org/fhir/R4/search.html#elements
+    """
     names = tuple(dict.fromkeys(text.split(",")))
-    known = fields(type_)
-    if not all(name in known or f"{name}[x]" in known for name in names):
-        raise refuse(f"names something that is not a top-level element of {type_}")
+    for name in names:
+        type_, dot, element = name.rpartition(".")
+        asked = (type_,) if dot else types
+        if not all(each in resource_types() and _has_element(each, element) for each in asked):
+            raise refuse("names something that is not a top-level element of what is asked for")
     return names
+
+
+def _has_element(type_: str, name: str) -> bool:
+    known = fields(type_)
+    return name in known or f"{name}[x]" in known
 
 
 def sort(type_: str, known: Mapping[str, Parameter], text: str) -> tuple[Sort, ...]:
@@ -65,19 +74,3 @@ def sort(type_: str, known: Mapping[str, Parameter], text: str) -> tuple[Sort, .
     if len({key.parameter for key in keys}) < len(keys):
         raise refuse("names a parameter twice")
     return keys
-
-
-def include(type_: str, known: Mapping[str, Parameter], text: str) -> Include:
-    """`_include`: `Type:parameter` or `Type:parameter:Target`, of the type that is searched."""
-    parts = text.split(":")
-    if "*" in parts:
-        raise unanswered("is not supported with *")
-    if len(parts) not in (2, 3) or parts[0] != type_:
-        raise refuse(f"is not of the form {type_}:parameter or {type_}:parameter:Target")
-    found = known.get(parts[1])
-    if found is None or found.kind != "reference" or found.unsupported:
-        raise refuse(f"names something that is not a reference parameter of {type_}")
-    target = parts[2] if len(parts) == 3 else None
-    if target is not None and target not in (found.targets or resource_types()):
-        raise refuse("names a type that the parameter does not point to")
-    return Include(type_, found.code, target)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from salus.fhir.search import controls, filters
+from salus.fhir.search import controls, filters, includes
 from salus.fhir.search.clauses import Clause, Filter, Include, Join, Query
 from salus.fhir.search.joins import is_join, join
 from salus.fhir.search.reading import Setting, clause, parameter
@@ -27,8 +27,9 @@ MAX_PARAMETERS = 100
 
 _NAME = re.compile(r"[A-Za-z0-9_.:\-]{1,256}")
 _PASSED_OVER = {"_format", "_pretty"}
-_NOT_OFFERED = {"_revinclude", "_type", "_contained", "_containedType", "_score"}
-_CONTROLS = {"_include", "_count", "_total", "_summary", "_elements", "_sort", "_page"}
+_NOT_OFFERED = {"_type", "_contained", "_containedType", "_score"}
+_INCLUDES = {"_include", "_revinclude"}
+_CONTROLS = {"_include", "_revinclude", "_count", "_total", "_summary", "_elements", "_sort", "_page"}
 
 
 def parse(
@@ -39,6 +40,7 @@ def parse(
     bases: Sequence[str] = (),
     now_ms: int | None = None,
     setting: Setting | None = None,
+    types: Sequence[str] = (),
 ) -> Query:
     """Read a search on one resource type.
 
@@ -49,6 +51,7 @@ def parse(
         bases: the server's own base URLs, so that absolute own references are understood.
         now_ms: the present, for `ap` on dates; read from the clock when not given.
         setting: everything that the meaning of values depends on; takes the place of the two before.
+        types: the types that are searched together with this one, for includes and elements.
 
     Raises:
         Problem: INCORRECT with one issue for each mistake; TOO_COSTLY beyond 100 parameters or 500 values.
@@ -57,7 +60,7 @@ def parse(
         raise Problem(Kind.TOO_COSTLY, f"A search takes at most {MAX_PARAMETERS} parameters.")
     if setting is None:
         setting = Setting(bases, SystemClock().now_ms() if now_ms is None else now_ms)
-    draft = _Draft(type_, lenient, setting)
+    draft = _Draft(type_, types or (type_,), lenient, setting)
     issues = []
     for name, text in pairs:
         try:
@@ -79,27 +82,27 @@ def canonical(query: Query) -> list[tuple[str, str]]:
 
     https://hl7.org/fhir/R4/search.html#conformance
     """
-    pairs = [(f"{c.parameter}:{c.modifier}" if c.modifier else c.parameter, c.text) for c in query.clauses]
+    named = [c for c in query.clauses if c.parameter]  # membership in a compartment stands in the address
+    pairs = [(f"{c.parameter}:{c.modifier}" if c.modifier else c.parameter, c.text) for c in named]
     pairs += [(join.name, join.text) for join in query.joins]
     pairs += [("_filter", text) for text, _ in query.filters]
-    for include in query.include:
-        parts = (include.source_type, include.parameter, include.target_type)
-        pairs.append(("_include", ":".join(part for part in parts if part)))
+    pairs += [includes.written(include) for include in query.include]
     if query.sort:
         pairs.append(("_sort", ",".join("-" * key.descending + key.parameter for key in query.sort)))
     if query.count is not None:
         pairs.append(("_count", str(query.count)))
     if query.elements:
         pairs.append(("_elements", ",".join(query.elements)))
-    named = (("_total", query.total), ("_summary", query.summary), ("_page", query.page))
-    return pairs + [(name, text) for name, text in named if text]
+    rest = (("_total", query.total), ("_summary", query.summary), ("_page", query.page))
+    return pairs + [(name, text) for name, text in rest if text]
 
 
 class _Draft:
     """A query while it is read."""
 
-    def __init__(self, type_: str, lenient: bool, setting: Setting) -> None:
+    def __init__(self, type_: str, types: Sequence[str], lenient: bool, setting: Setting) -> None:
         self._type = type_
+        self._types = types
         self._known = setting.registry.parameters(type_)
         self._lenient = lenient
         self._setting = setting
@@ -126,8 +129,14 @@ class _Draft:
         if code in _NOT_OFFERED:
             raise unanswered("is not supported")
         if code in _CONTROLS:
-            if colon:
+            if colon and not (code in _INCLUDES and modifier in includes.MODIFIERS):
                 raise unanswered("is not supported with a modifier")
+            if code in _INCLUDES:
+                reverse = code == "_revinclude"
+                self._include.append(
+                    includes.include(self._types, text, self._setting.registry, reverse=reverse, iterate=bool(colon))
+                )
+                return
             self._control(code, text)
             return
         found = self._known.get(code)
@@ -141,7 +150,15 @@ class _Draft:
         )
 
     def query(self) -> Query:
-        """The whole, once every pair was taken."""
+        """The whole, once every pair was taken.
+
+        Raises:
+            Problem: INCORRECT for parts that do not go together.
+        """
+        if self._include and self._controls.get("summary") == "text":
+            # https://hl7.org/fhir/R4/search.html#summary
+            words = "`_summary` text does not go together with `_include` and `_revinclude`."
+            raise Problem(Kind.INCORRECT, words, issues=(Issue("invalid", words, "query._summary"),))
         return Query(
             type=self._type,
             clauses=tuple(self._clauses),
@@ -153,9 +170,6 @@ class _Draft:
         )
 
     def _control(self, code: str, text: str) -> None:
-        if code == "_include":
-            self._include.append(controls.include(self._type, self._known, text))
-            return
         name = code[1:]
         if name in self._controls:
             raise refuse("stands more than once")
@@ -167,7 +181,7 @@ class _Draft:
             case "_summary":
                 value = controls.summary(text)
             case "_elements":
-                value = controls.elements(self._type, text)
+                value = controls.elements(self._types, text)
             case "_sort":
                 value = controls.sort(self._type, self._known, text)
             case _:

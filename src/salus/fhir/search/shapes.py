@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/compartmentdefinition.html  https://hl7.org/fhir/R4/sear
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import resources
 
@@ -46,22 +46,23 @@ def compartments() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     return {code: {**rows, code: ()} for code, rows in sorted(found.items())}
 
 
-def membership(compartment: str, type_: str, id_: str) -> Clause | None:
-    """What a record of a type has to fulfil to lie in a compartment; None when the type is never in it.
+def membership(compartment: str, type_: str, id_: str, *, without: Collection[str] = ()) -> Clause:
+    """What a record of a type has to fulfil to lie in a compartment.
 
     A Patient lies in its own compartment alone, as everywhere in Salus (`salus.fhir.compartment`).
 
     Args:
         compartment: Patient, Encounter, Practitioner, RelatedPerson or Device.
-        type_: resource type that is searched.
+        type_: a resource type that can be in it.
         id_: id of the compartment's owner.
+        without: codes of parameters that may not be asked; a record that only they put there is not found.
     """
-    codes = compartments()[compartment].get(type_)
-    if codes is None:
-        return None
-    owner = (ReferenceValue(compartment, id_),)
+    if type_ == compartment:
+        return Clause("_id", "token", ("_id",), "", (TokenValue(None, id_),), (), indexed=True, text=id_)
     known = parameters(type_)
+    codes = [code for code in compartments()[compartment][type_] if code not in without]
     families = tuple(dict.fromkeys(family for code in codes for family in known[code].families))
     if not families:
-        return Clause("_id", "token", ("_id",), "", (TokenValue(None, id_),), (), indexed=True, text=id_)
+        return Clause("_id", "token", ("_id",), "", (), (), indexed=True, text="")
+    owner = (ReferenceValue(compartment, id_),)
     return Clause("", "reference", families, "", owner, (compartment,), indexed=True, text=id_)

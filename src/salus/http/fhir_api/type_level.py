@@ -5,17 +5,14 @@ from __future__ import annotations
 
 from salus.http.fhir_api.instance import deleted, if_match, patch_of, type_of, written
 from salus.http.formats import resource_in
-from salus.http.message import FHIR_JSON, Request, Response, pairs, text_of
-from salus.http.negotiate import Preferences, check_accept, check_content
+from salus.http.message import Request, Response
+from salus.http.negotiate import check_accept
 from salus.http.routes import Call
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.interactions import create as creating
 from salus.records.interactions import delete as deleting
 from salus.records.interactions import patch as patching
-from salus.records.interactions import search as searching
 from salus.records.interactions import update as updating
-
-_FORM = "application/x-www-form-urlencoded"
 
 
 async def create(call: Call) -> Response:
@@ -25,28 +22,6 @@ async def create(call: Call) -> Response:
     condition = call.request.header(b"if-none-exist").lstrip("?")
     version, made = await creating.create(call.context, type_of(call), resource, condition)
     return written(call, version, made=made)
-
-
-async def search(call: Call) -> Response:
-    """GET /fhir/{type}?…"""
-    check_accept(call.request)
-    return await _search(call, call.request.query)
-
-
-async def search_by_post(call: Call) -> Response:
-    """POST /fhir/{type}/_search: the parameters travel in the body, so that no proxy writes them down."""
-    check_accept(call.request)
-    check_content(call.request, _FORM)
-    sent = pairs(text_of(await call.request.body(), "query"), "query")
-    call.request.form_parameters = sent
-    check_accept(call.request)  # again: `_format` may stand in the body as well
-    return await _search(call, [*call.request.query, *sent])
-
-
-async def _search(call: Call, asked: list[tuple[str, str]]) -> Response:
-    lenient = Preferences.of(call.request).lenient
-    page = await searching.search(call.context, type_of(call), asked, lenient=lenient)
-    return Response(200, page, FHIR_JSON)
 
 
 def _condition(request: Request) -> str:

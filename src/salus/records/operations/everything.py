@@ -37,7 +37,7 @@ from salus.records.candidates import Hit
 from salus.records.context import Context
 from salus.records.operations.operation import Invocation, Operation, Result
 from salus.records.operations.referenced import Permits, followed
-from salus.records.pages import page_of
+from salus.records.pages import Planned, page_of
 from salus.records.paging import Cursor, open_cursor, seal_cursor
 from salus.records.store.index import Plan
 from salus.records.store.read import Span
@@ -211,17 +211,20 @@ def _page(
         how = _plan(ctx, extent, permit, wanted)
         if how is None:
             continue
-        query = Query(type=type_)
+        query, planned = Query(type=type_), [Planned(permit, how)]
         rest: Cursor | None = Cursor("", before=before if type_ == at else later, start=start)
         while rest is not None:
             full = len(page) == wanted.count or opened > ctx.services.limits.search_candidates
-            if full and (rest.before not in {None, later} or page_of(ctx, permit, query, how, 1, rest)[0]):
+            if full and (rest.before not in {None, later} or page_of(ctx, planned, query, 1, rest, rest).hits):
                 return page, structs.replace(rest, query=((_AT, type_),), start=start)
             if full:
                 break  # nothing of this type: no link to an empty page
-            hits, rest = page_of(ctx, permit, query, how, wanted.count - len(page), rest)
-            opened += len(hits)
-            page += [(hit.row, hit.version) for hit in hits if extent.belongs(hit.row) and _in_time(ctx, wanted, hit)]
+            some = page_of(ctx, planned, query, wanted.count - len(page), rest, rest)
+            rest = some.next
+            opened += len(some.hits)
+            page += [
+                (hit.row, hit.version) for hit in some.hits if extent.belongs(hit.row) and _in_time(ctx, wanted, hit)
+            ]
     return page, None
 
 

@@ -27,7 +27,7 @@ from salus.records.context import Context
 from salus.records.finding import plan_of, read_query
 from salus.records.lens import lens
 from salus.records.operations.operation import Invocation, Operation, Result
-from salus.records.pages import page_of
+from salus.records.pages import Page, Planned, link_of, page_of
 from salus.records.paging import Cursor, open_cursor, seal_cursor
 from salus.records.store.schema import Row
 from salus.records.store.store import Version, entities
@@ -174,9 +174,11 @@ class _Records:
         count = min(limits.page_size if query.count is None else query.count, limits.page_size_max)
         how = plan_of(ctx, permit, query)
         total = sum(1 for _ in hits(ctx, permit, how)) if counted else None
-        page, rest = page_of(ctx, permit, query, how, count, cursor) if count else ([], None)
-        resources = [self._noted(hit.row, hit.version) for hit in page]
-        return Found(resources, total, 0, count, seal_cursor(ctx, rest) if rest is not None else "")
+        page = Page([], None, None, None)
+        if count:
+            page = page_of(ctx, [Planned(permit, how)], query, count, cursor, link_of(type_, query, count))
+        resources = [self._noted(hit.row, hit.version) for hit in page.hits]
+        return Found(resources, total, 0, count, seal_cursor(ctx, page.next) if page.next is not None else "")
 
     def _noted(self, row: Row, version: Version) -> Json:
         for entity in entities(row.owners, row.type, version.id, version.version, "R"):
