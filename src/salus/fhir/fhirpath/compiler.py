@@ -19,7 +19,7 @@ from salus.fhir.fhirpath.functions import FUNCTIONS
 from salus.fhir.fhirpath.functions.calling import Step
 from salus.fhir.fhirpath.functions.subsetting import at
 from salus.fhir.fhirpath.lexer import wrong
-from salus.fhir.fhirpath.navigation import member, typed_start
+from salus.fhir.fhirpath.navigation import member, presence, typed_start
 from salus.fhir.fhirpath.node import Node
 from salus.fhir.fhirpath.operators import EMPTY, FALSE, OPERATORS, TRUE, negative, positive
 from salus.fhir.fhirpath.syntax import (
@@ -83,19 +83,21 @@ class Compiler:
         for part in parts:
             if self.strict and before is not None:
                 _sensible(before, part)
-            steps.append(self.part(part, first=not steps))
+            fused = None if self.strict else _presence(before, part, first=len(steps) == 1)
+            if fused is not None:
+                steps[-1] = fused
+            else:
+                steps.append(self.part(part, first=not steps))
             before = part
-        if len(steps) == 1:
-            return _only(steps[0])
         count = len(steps)
+        if count == 1:
+            return steps[0]
 
         def run(items: Collection, ctx: Context) -> Collection:
-            visited = count
             for step in steps:
                 items = step(items, ctx)
-                visited += len(items)
-            ctx.left -= visited
-            if ctx.left < 0:
+            ctx.left = left = ctx.left - count
+            if left < 0:
                 ctx.spend(0)
             return items
 
@@ -205,17 +207,6 @@ def _after(operand: Step, then: Step) -> Step:
     return lambda items, ctx: then(operand(items, ctx), ctx)
 
 
-def _only(step: Step) -> Step:
-    def run(items: Collection, ctx: Context) -> Collection:
-        found = step(items, ctx)
-        ctx.left -= len(found) + 1
-        if ctx.left < 0:
-            ctx.spend(0)
-        return found
-
-    return run
-
-
 def _indexed(index: Step) -> Step:
     return lambda items, ctx: at(items, integer_of(index(ctx.focus, ctx)))
 
@@ -290,6 +281,17 @@ def _type_argument(argument: Syntax, place: int) -> str:
         if len(names) == len(argument.steps):
             return ".".join(names)
     return wrong(place, "this function takes the name of a type")
+
+
+def _presence(
+    before: Syntax | Member | Call | Indexer | None, part: Member | Call | Indexer, *, first: bool
+) -> Step | None:
+    """`name.exists()` and `name.empty()` as a single step."""
+    if not isinstance(before, Member) or (first and before.name[:1].isupper()):
+        return None
+    if isinstance(part, Call) and part.name in ("exists", "empty") and not part.arguments:
+        return presence(before.name, exists=part.name == "exists")
+    return None
 
 
 def _sensible(before: Syntax | Member | Call | Indexer, part: Member | Call | Indexer) -> None:

@@ -11,8 +11,9 @@ from salus.fhir.fhirpath.constants import collection
 from salus.fhir.fhirpath.context import NOTHING, Collection, Context, Environment
 from salus.fhir.fhirpath.convert import system, type_name
 from salus.fhir.fhirpath.functions.calling import Step
-from salus.fhir.fhirpath.node import Node
+from salus.fhir.fhirpath.node import Node, resource_type
 from salus.fhir.fhirpath.parser import parse
+from salus.kernel.errors import Kind, Problem
 
 _KEPT: Final = 2048  # compiled expressions
 
@@ -68,21 +69,20 @@ class Expression:
         return bool(found) and not (len(found) == 1 and system(found[0]) is False)
 
     def _run(self, focus: Any, environment: Environment) -> Collection:
-        origin = [focus] if type(focus) is Node and not focus.type.startswith("System.") else collection(focus)
+        origin: Collection
+        if type(focus) is dict:
+            origin = [Node(focus, resource_type(focus))]
+        elif type(focus) is Node and not focus.type.startswith("System."):
+            origin = [focus]
+        else:
+            origin = collection(focus)
         try:
             return self._step(origin, Context(origin, environment, environment.most_nodes, origin))
         except RecursionError:
-            raise too_deep() from None
+            raise Problem(Kind.TOO_COSTLY, "The expression goes too deep.") from None
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
-
-
-def too_deep() -> Exception:
-    """The Problem for a run that went too deep."""
-    from salus.kernel.errors import Kind, Problem
-
-    return Problem(Kind.TOO_COSTLY, "The expression goes too deep.")
 
 
 @lru_cache(maxsize=_KEPT)

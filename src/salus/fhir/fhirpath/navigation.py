@@ -13,13 +13,14 @@ from salus.fhir.fhirpath.context import Collection, Context, fault
 from salus.fhir.fhirpath.elements import Element, table
 from salus.fhir.fhirpath.functions.calling import Step
 from salus.fhir.fhirpath.node import Node, collect
-from salus.fhir.fhirpath.operators import EMPTY
+from salus.fhir.fhirpath.operators import EMPTY, FALSE, TRUE
 from salus.fhir.fhirpath.types import TypeInfo, is_a
 
 # How a type has an element: JSON name, that of the sibling, and type, for the usual one; the element itself for a
 # choice, a nested resource or an element of a primitive; nothing where the type has none.
 How = tuple[str, str, str] | Element | None
 _UNSEEN: Final[Any] = object()
+_NOTHING: Final = type(None)
 
 
 def member(name: str, *, strict: bool) -> Step:
@@ -31,35 +32,42 @@ def member(name: str, *, strict: bool) -> Step:
     """
     known: dict[str, Any] = {}
 
-    def run(items: Collection, _: Context) -> Collection:
+    def run(items: Collection, ctx: Context) -> Collection:
         found: Collection = []
+        add = found.append
+        kind, how = "", None
         for item in items:
             if type(item) is not Node:
                 if type(item) is TypeInfo:
                     found += _of_type_info(item, name)
                 continue
-            how = known.get(item.type, _UNSEEN)
-            if how is _UNSEEN:
-                how = known[item.type] = _how(item.type, name)
+            if item.type is not kind:
+                kind = item.type
+                how = known.get(kind, _UNSEEN)
+                if how is _UNSEEN:
+                    how = known[kind] = _how(kind, name)
             if type(how) is tuple:
                 inside = item.value
                 if type(inside) is not dict:
                     continue
-                key, under, kind = how
+                key, under, inner = how
                 value: Any = inside.get(key)
                 shape = type(value)
                 if shape is dict:
-                    found.append(Node(value, kind, item, key))
-                elif shape is list and not (under and under in inside):
+                    add(Node(value, inner, item, key))
+                elif shape is list and under not in inside:
                     for at, one in enumerate(value):
                         if one is not None:
-                            found.append(Node(one, kind, item, key, at))
+                            add(Node(one, inner, item, key, at))
                 elif shape is str:
-                    found.append(Node(value, kind, item, key, -1, inside.get(under)))
+                    add(Node(value, inner, item, key, -1, inside.get(under)))
                 elif value is not None or under in inside:
-                    collect(table(item.type).elements[name], item, found)
+                    collect(table(kind).elements[name], item, found)
             elif how is not None:
                 collect(how, item, found)
+        ctx.left = left = ctx.left - len(found) - 1
+        if left < 0:
+            ctx.spend(0)
         return found
 
     if not strict:
@@ -71,6 +79,29 @@ def member(name: str, *, strict: bool) -> Step:
         return run(items, ctx)
 
     return careful
+
+
+def presence(name: str, *, exists: bool) -> Step:
+    """The steps `name.exists()` and `name.empty()` in one, without making the nodes."""
+    known: dict[str, Any] = {}
+    step = member(name, strict=False)
+    there, absent = (TRUE, FALSE) if exists else (FALSE, TRUE)
+
+    def run(items: Collection, ctx: Context) -> Collection:
+        if len(items) == 1 and type(items[0]) is Node:
+            item = items[0]
+            how = known.get(item.type, _UNSEEN)
+            if how is _UNSEEN:
+                how = known[item.type] = _how(item.type, name)
+            if type(how) is tuple and type(item.value) is dict:
+                shape = type(item.value.get(how[0]))
+                if shape is str or shape is dict:
+                    return there
+                if shape is _NOTHING and how[1] not in item.value:
+                    return absent
+        return there if step(items, ctx) else absent
+
+    return run
 
 
 def typed_start(name: str, *, strict: bool) -> Step:

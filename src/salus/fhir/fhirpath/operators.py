@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from salus.fhir.fhirpath import calendar, equality, quantity, temporal
 from salus.fhir.fhirpath.context import Collection, Context, fault
-from salus.fhir.fhirpath.convert import fits, single, text_of, truth
+from salus.fhir.fhirpath.convert import TEXTS, fits, single, text_of, truth
 from salus.fhir.fhirpath.equality import NUMBERS
 from salus.fhir.fhirpath.node import Node
 from salus.fhir.fhirpath.quantity import Quantity
@@ -31,6 +31,7 @@ EXACT: Final = decimal.Context(
 TRUE: Final[Collection] = [True]
 FALSE: Final[Collection] = [False]
 EMPTY: Final[Collection] = []
+_SHORT: Final = 256  # characters of a text that is not worth counting
 
 
 def boolean(value: bool | None) -> Collection:
@@ -194,9 +195,17 @@ def _remainder(one: Any, other: Any) -> Any:
 
 
 def _joined(left: Collection, right: Collection, ctx: Context) -> Collection:
-    if len(left) == len(right) == 1 and type(left[0]) is type(right[0]) is str:
-        return [ctx.text(left[0] + right[0])]
-    return [ctx.text((text_of(left) or "") + (text_of(right) or ""))]
+    made = _text(left) + _text(right)
+    return [made if len(made) < _SHORT else ctx.text(made)]
+
+
+def _text(items: Collection) -> str:
+    if len(items) == 1:
+        item = items[0]
+        value = item.value if type(item) is Node and item.type in TEXTS else item
+        if type(value) is str:
+            return value
+    return text_of(items) or ""
 
 
 def negative(items: Collection, _: Context) -> Collection:

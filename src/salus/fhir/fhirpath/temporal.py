@@ -118,6 +118,8 @@ def compare(left: Temporal, right: Temporal) -> int | None:
         left: any value.
         right: a value of the same kind, or a Date against a DateTime.
     """
+    if left.zone == right.zone and len(left.parts) == len(right.parts):
+        return int(left.parts > right.parts) - int(left.parts < right.parts)
     slack = 0
     if left.kind != "Time":
         if (left.zone is None) != (right.zone is None):

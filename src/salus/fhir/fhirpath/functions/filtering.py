@@ -39,7 +39,7 @@ def _select(items: Collection, ctx: Context, projection: Step) -> Collection:
         made += projection(one, ctx)
         at += 1
     ctx.focus, ctx.index = focus, index
-    ctx.spend(at)
+    ctx.spend(at + len(made))
     return made
 
 
