@@ -33,6 +33,7 @@ from salus.fhir import bundle as bundles
 from salus.fhir import json as fhir_json
 from salus.fhir.search.parameters import unindexed
 from salus.fhir.validate import check
+from salus.fhir.validate.constraints import breaks
 from salus.kernel.ids import uuid7
 from salus.kernel.settings import load
 from salus.records.context import Context
@@ -118,6 +119,7 @@ def stages(house: House, ctx: Context, raws: list[bytes]) -> None:
     print(f"stages, CPU us for one of {len(raws)} resources of {size:.0f} bytes, {count:.0f} tokens")
     stage("decode", fhir_json.decode, raws)
     stage("validate", check, resources)
+    stage("of this, constraints by FHIRPath", breaks, resources)
     stage("facts", facts_of, resources)
     stage("extract", view.extractor.rows, resources)
     stage("tokens", tokens_of, rows)

@@ -37,8 +37,8 @@ class Quantity(NamedTuple):
 
     def __str__(self) -> str:
         if not self.calendar:
-            return f"{self.value} '{self.unit}'"
-        return f"{self.value} {self.unit}{'' if self.value == 1 else 's'}"
+            return f"{self.value:f} '{self.unit}'"
+        return f"{self.value:f} {self.unit}{'' if self.value == 1 else 's'}"
 
 
 def quantity(value: Decimal, unit: str) -> Quantity:

@@ -83,6 +83,8 @@ def parse(kind: str, text: str) -> Temporal | None:
             break
         parts.append(Decimal(said) if name == "second" else int(said))
     zone = _zone(found.get("zone"))
+    if kind != "Time" and found.get("hour") and len(parts) < 4:
+        return None  # an hour of no day
     value = Temporal(kind, tuple(parts), zone)
     return _leap(value) if _real(value) else None
 

@@ -38,9 +38,10 @@ def check(resource: dict[str, Any], expected_type: str | None = None, surroundin
     """
     expect(resource, expected_type)
     fits = _fits(resource)
-    if fits and not suspicious(resource, surroundings.codes, surroundings.watched) and not breaks(resource):
+    broken = not fits or breaks(resource)
+    if not broken and not suspicious(resource, surroundings.codes, surroundings.watched):
         return
-    every = _findings(resource, surroundings, fits=fits, warnings=False)
+    every = _findings(resource, surroundings, breaches(resource, warnings=False) if broken else [], fits=fits)
     found = [finding for finding in every if finding.severity is Severity.ERROR]
     if found or not fits:
         raise refusal(found)
@@ -59,7 +60,7 @@ def examine(resource: dict[str, Any], surroundings: Surroundings = PLAIN) -> lis
 def examining(resource: dict[str, Any], surroundings: Surroundings = PLAIN) -> Iterator[list[Finding]]:
     """As `examine`, in pieces: gives something after each entry of a Bundle; the last is what was found."""
     if too_deep(resource):
-        yield _findings(resource, surroundings, fits=False)
+        yield _findings(resource, surroundings, [], fits=False)
         return
     found: list[Finding] = []
     constraints: list[Finding] = []
@@ -95,12 +96,12 @@ def _fits(resource: dict[str, Any]) -> bool:
 
 
 def _findings(
-    resource: dict[str, Any], surroundings: Surroundings, *, fits: bool, warnings: bool = True
+    resource: dict[str, Any], surroundings: Surroundings, broken: list[Finding], *, fits: bool
 ) -> list[Finding]:
     if too_deep(resource):
         words = f"Nesting goes deeper than {DEEPEST} levels."
         return [Finding(Severity.ERROR, "structure", words, resource["resourceType"])]
-    found = inspect(resource, surroundings) + breaches(resource, warnings=warnings)
+    found = inspect(resource, surroundings) + broken
     if fits:
         return found
     return _broken(resource) + found
@@ -108,10 +109,10 @@ def _findings(
 
 def _broken(resource: dict[str, Any]) -> list[Finding]:
     try:
-        broken = schema_issues(resource, MOST_ISSUES)
+        unfit = schema_issues(resource, MOST_ISSUES)
     except ArithmeticError:  # `inspect` has named the number
         return []
-    return [Finding(Severity.ERROR, issue.code, issue.text, issue.place) for issue in broken]
+    return [Finding(Severity.ERROR, issue.code, issue.text, issue.place) for issue in unfit]
 
 
 def _wrong_type(text: str) -> Problem:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
+from salus.fhir.fhirpath.quantity import compare, of_fhir
 from salus.fhir.validate.period import in_order
 
 Json = dict[str, Any]
@@ -52,4 +53,24 @@ def count(node: Json) -> list[Fault]:
     return []
 
 
-RULES: Final[dict[str, Callable[[Json], list[Fault]]]] = {"Attachment": attachment, "Period": period, "Count": count}
+def extent(node: Json) -> list[Fault]:
+    """rng-2: the lower end of a Range is not above the upper one (https://hl7.org/fhir/R4/datatypes.html#Range).
+
+    Ends in different units are compared by UCUM; where that gives no answer, the rule is not fulfilled, as in HL7's
+    validator.
+    """
+    low, high = of_fhir(node.get("low")), of_fhir(node.get("high"))
+    if low is None or high is None:
+        return []
+    found = compare(low, high)
+    if found is None or found > 0:
+        return [("invariant", "", "must have a lower end that is not above the upper one, in comparable units (rng-2)")]
+    return []
+
+
+RULES: Final[dict[str, Callable[[Json], list[Fault]]]] = {
+    "Attachment": attachment,
+    "Period": period,
+    "Count": count,
+    "Range": extent,
+}
