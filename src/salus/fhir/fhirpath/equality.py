@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from salus.fhir.fhirpath import quantity, temporal
 from salus.fhir.fhirpath.context import Collection, Context
-from salus.fhir.fhirpath.convert import system
+from salus.fhir.fhirpath.convert import TEXTS, system
 from salus.fhir.fhirpath.node import Node
 from salus.fhir.fhirpath.quantity import Quantity, decimals, magnitude
 from salus.fhir.fhirpath.temporal import Temporal
@@ -72,7 +72,7 @@ def _as_quantity(value: Any) -> Quantity:
 
 def key(item: Any, ctx: Context) -> Hashable:
     """A value that is the same for equal items only: for sets."""
-    value = system(item)
+    value = item.value if type(item) is Node and item.type in TEXTS else system(item)
     kind = type(value)
     if kind is str:
         return cast(Hashable, value)

@@ -45,7 +45,11 @@ class Expression:
             Problem: INCORRECT when the expression cannot be evaluated on this; TOO_COSTLY when it goes beyond its
             budget.
         """
-        return [item if type(item) is Node else Node(item, type_name(item)) for item in self._run(focus, environment)]
+        found = self._run(focus, environment)
+        for item in found:
+            if type(item) is not Node:
+                return [one if type(one) is Node else Node(one, type_name(one)) for one in found]
+        return found.copy()
 
     def values(self, focus: Any, *, environment: Environment = NOTHING) -> list[Any]:
         """As `evaluate`, but plain values: `bool`, `int`, `Decimal`, `str`, `Temporal`, `Quantity`; JSON for the rest.

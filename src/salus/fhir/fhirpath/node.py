@@ -138,7 +138,10 @@ def collect(element: Element, node: Node, out: list[Any]) -> None:
     for key, value in inside.items():
         form = by_key.get(key)
         if form is not None:
-            _append(node, key, form[2], value, inside.get(form[1]) if form[1] else None, out)
+            if type(value) is dict:
+                out.append(Node(value, form[2], node, key))
+            else:
+                _append(node, key, form[2], value, inside.get(form[1]) if form[1] else None, out)
         elif key[:1] == "_" and key[1:] in by_key and key[1:] not in inside:
             _append(node, key[1:], by_key[key[1:]][2], None, value, out)
 

@@ -94,4 +94,19 @@ def as_type(test: TypeTester, *, strict: bool) -> Step:
 
 def of_type(test: TypeTester) -> Step:
     """`ofType`: the items of the type."""
-    return lambda items, _: [item for item in items if test.matches(item, exactly=True)]
+    known: dict[str, bool] = {}
+
+    def run(items: Collection, _: Context) -> Collection:
+        found: Collection = []
+        for item in items:
+            if type(item) is Node:
+                fits = known.get(item.type)
+                if fits is None:
+                    fits = known[item.type] = test.matches(item, exactly=True)
+            else:
+                fits = test.matches(item)
+            if fits:
+                found.append(item)
+        return found
+
+    return run
