@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.hand_clock import HandElapsed
 
 from salus.crypto.keeper import Keeper
 from salus.crypto.keyring import Keyring, create_keyring, open_keyring
@@ -19,6 +18,7 @@ from salus.crypto.kms.local import LocalKeyProvider
 from salus.crypto.kms.provider import away, cannot
 from salus.crypto.leases import Limits
 from salus.kernel.errors import Kind, Problem
+from tests.support.hand_clock import HandElapsed
 
 SOFT, HARD = 100.0, 1000.0
 

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from tests.support.key_services import PROVIDERS
 
 from salus.crypto.kms.provider import KeyProvider
 from salus.kernel.errors import Kind, Problem
+from tests.support.key_services import PROVIDERS
 
 KEY = bytes(range(32))
 CONTEXT = {"tenant": "default", "purpose": "tenant-root", "epoch": "1"}

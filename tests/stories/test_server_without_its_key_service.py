@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.support.openbao import FailingBao, bao
 from tests.support.served import Served, free_port, salus
@@ -65,4 +66,7 @@ def test_a_stopped_key_service_and_its_return(server: Served, bao: FailingBao) -
         assert client.get("/fhir/Patient/anna").headers["etag"] == 'W/"1"'  # nothing was written meanwhile
         assert client.put("/fhir/Patient/anna", json=patient | {"active": True}).status_code == 200
     assert server.process.poll() is None
+    for process in (psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children()):
+        if "salus" in " ".join(process.cmdline()):  # and not a helper of Python's multiprocessing
+            assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)  # no core dump would hold the keys
     assert salus("audit", "verify", "--data-dir", server.folder).returncode == 0

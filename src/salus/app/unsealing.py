@@ -49,7 +49,10 @@ class Agent:
             if _answers(self._socket):
                 raise Problem(Kind.CONFLICT, "Something is already waiting for shares of this root key.")
             self._socket.unlink()  # left by one that was killed
-        self._listener = Listener(str(self._socket), "AF_UNIX")
+        try:
+            self._listener = Listener(str(self._socket), "AF_UNIX")
+        except OSError as error:  # most often: the path is longer than the 107 bytes that a socket may have
+            raise away(f"the socket {SOCKET} cannot be made: {type(error).__name__}") from None
         self._socket.chmod(0o600)
         threading.Thread(target=self._serve, name="unsealing", daemon=True).start()
 

@@ -9,7 +9,9 @@ Durability: write-ahead log with `synchronous=FULL`, so that a commit is on the 
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +51,7 @@ def open_database(path: Path, page_key: bytes | bytearray | None) -> Connection:
         connection.set_busy_timeout(_BUSY_MS)
         if page_key is not None:
             connection.execute("pragma cipher='aegis'")
-            connection.execute(f"pragma hexkey='{page_key.hex()}'")
+            _unlock(connection, page_key)
         for pragma in _PRAGMAS:
             connection.execute(f"pragma {pragma}").fetchall()
         connection.execute("select count(*) from sqlite_schema").fetchall()
@@ -61,6 +63,15 @@ def open_database(path: Path, page_key: bytes | bytearray | None) -> Connection:
             retry_after=30,
         ) from None
     return connection
+
+
+def _unlock(connection: Connection, page_key: bytes | bytearray) -> None:
+    """Give SQLite the page key. It takes it as text only; that text is overwritten afterwards."""
+    key = page_key.hex()
+    statement = f"pragma hexkey='{key}'"
+    connection.execute(statement, can_cache=False).fetchall()
+    for text in (key, statement):  # plain ASCII: the characters follow the header, one byte each (PEP 393)
+        ctypes.memset(id(text) + sys.getsizeof("") - 1, 0, len(text))
 
 
 def migrate(connection: Connection, room: str, steps: Sequence[str]) -> None:
