@@ -87,11 +87,10 @@ def test_what_is_removed_is_gone_and_another_process_notices(library: Library, t
     install(library, package(tmp_path / "p.tgz", code_system()))
     other = Library(tmp_path / "knowledge.db", key)
     assert other.find("CodeSystem", URL) is not None
+    before = other.generation
     with removing(library, "example.colours") as versions:
         assert versions == ["1.0.0"]
     assert library.find("CodeSystem", URL) is None
-    before = other.generation
-    other.refresh()
     assert other.generation != before
     assert other.find("CodeSystem", URL) is None
     other.close()

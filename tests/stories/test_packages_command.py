@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 from tests.support.clinic import Clinic
 from tests.support.packages import about, archive, code_system, package
@@ -50,3 +51,25 @@ def test_a_folder_of_packages_with_a_bad_one_in_it(clinic: Clinic, tmp_path: Pat
     assert said.exit_code == 1
     assert "refused b.tgz" in said.output
     assert clinic.context("physician").knowledge.find("CodeSystem", URL) is not None
+
+
+def test_a_server_installs_what_its_settings_name_and_stops_when_it_cannot(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr("salus.cli.start.run_server", lambda settings: started.append(settings.base_url))
+    settings = clinic.folder / "salus.toml"
+    settings.write_text(settings.read_text("utf-8") + '\n[knowledge]\npackages = "packages"\n', "utf-8")
+    assert run("serve", "--data-dir", clinic.folder).exit_code == 4  # the folder is missing
+    folder = clinic.folder / "packages"
+    folder.mkdir()
+    package(folder / "a.tgz", code_system())
+    for _ in range(2):
+        said = run("serve", "--data-dir", clinic.folder)
+        assert said.exit_code == 0, said.output
+    assert clinic.as_("nurse").get(f"/fhir/CodeSystem/$lookup?system={URL}&code=red").status_code == 200
+    archive(folder / "b.tgz", {"package/nothing.json": {}})
+    said = run("serve", "--data-dir", clinic.folder)
+    assert said.exit_code == 2
+    assert "b.tgz" in said.output
+    assert len(started) == 2

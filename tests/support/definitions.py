@@ -22,6 +22,7 @@ class Held:
 
     def __init__(self, *resources: JSON) -> None:
         self.resources = list(resources)
+        self._sources: dict[tuple[str, str], CodeSource | None] = {}
 
     def find(self, type_: str, url: str, version: str = "") -> JSON | None:
         plain, _, stated = url.partition("|")
@@ -35,9 +36,11 @@ class Held:
         return [(each["url"], each.get("version", "")) for each in self.resources if each["resourceType"] == type_]
 
     def source(self, url: str, version: str = "") -> CodeSource | None:
-        found = self.find("CodeSystem", url, version)
-        more = [each for each in self.resources if each.get("supplements", "").partition("|")[0] == url]
-        return ResourceSystem(found, more) if found is not None else None
+        if (url, version) not in self._sources:
+            found = self.find("CodeSystem", url, version)
+            more = [each for each in self.resources if each.get("supplements", "").partition("|")[0] == url]
+            self._sources[url, version] = ResourceSystem(found, more) if found is not None else None
+        return self._sources[url, version]
 
 
 def engine(*resources: JSON) -> Engine:

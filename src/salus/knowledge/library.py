@@ -60,7 +60,8 @@ class Library:
 
     @property
     def generation(self) -> int:
-        """Grows with every change to what is installed."""
+        """Grows with every change to what is installed, by this process or another."""
+        self.refresh()
         return self._generation
 
     @property

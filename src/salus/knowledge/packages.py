@@ -18,7 +18,9 @@ import msgspec
 
 from salus.fhir import json
 from salus.fhir.definitions import resource_types
-from salus.fhir.validate import check
+from salus.fhir.validate.report import schema_issues
+from salus.fhir.validate.schema import validator
+from salus.fhir.validate.walk import too_deep
 from salus.kernel.db import Connection, exclusive
 from salus.kernel.errors import Kind, Problem
 from salus.knowledge.archive import MAX_FILE, fingerprint, parts
@@ -248,8 +250,19 @@ def _definition(body: bytes | None) -> Resource | None:
             raise Problem(Kind.INVALID, f"The element {name} is missing or no text.")
     if "|" in resource["url"]:
         raise Problem(Kind.INVALID, "The url has a `|` in it.")
-    check(resource, resource["resourceType"])
+    _hold_structure(resource)
     return resource
+
+
+def _hold_structure(resource: Resource) -> None:
+    """Refuse what does not have the structure of its type.
+
+    Structure is what the rules rely on. The finer rules of R4 are left alone here: published guides break many of them
+    (extensions in places that their definitions do not name), and it is not for this server to refuse those guides.
+    """
+    issues = schema_issues(resource, 1) if too_deep(resource) or not validator().is_valid(resource) else []
+    if issues:
+        raise Problem(Kind.INVALID, "The resource does not have the structure of its type.", issues=tuple(issues))
 
 
 def _missing(db: Connection, name: str, version: str) -> list[str]:

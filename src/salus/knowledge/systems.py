@@ -22,7 +22,7 @@ from salus.kernel.errors import Kind, Problem
 from salus.knowledge.conditions import Question, question
 
 _KEPT = 20_000  # opened concepts of one system
-_MOST_JUDGED = 100_000  # concepts that a filter without an index may look at
+_MOST_JUDGED = 20_000  # concepts that a filter without an index may look at
 _EVERYWHERE = filters.SELF | filters.ALWAYS
 
 
@@ -42,6 +42,8 @@ class Head(NamedTuple):
 
 class LoadedSystem:
     """A code system in tables; a `CodeSource`. Belongs to one generation of the library."""
+
+    effort = 0
 
     def __init__(self, db: Connection, row: Head) -> None:
         self._db = db

@@ -243,6 +243,19 @@ def test_more_codes_than_an_answer_holds_need_pages() -> None:
     assert expand(membership, found, asked(count=10))["expansion"]["total"] == 5_001
 
 
+def test_attack_a_set_that_names_one_system_a_thousand_times() -> None:
+    many = animals(concept=[{"code": f"c{number}"} for number in range(2_000)])
+    part = {"system": ANIMALS, "filter": [{"property": "code", "op": "regex", "value": ".*x"}]}
+    membership = Membership(Held(many, value_set(URL, *[part] * 1_000)))
+    found = membership.value_set(URL)
+    assert found is not None
+    start = time.process_time()
+    with pytest.raises(Problem) as refused:
+        expand(membership, found, asked(count=10))
+    assert refused.value.kind is Kind.TOO_COSTLY
+    assert time.process_time() - start < 5
+
+
 # ── asking and listing agree ─────────────────────────────────────────────────────────────────────────────────────────
 
 _FILTERS = st.sampled_from(

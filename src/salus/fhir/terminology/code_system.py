@@ -50,7 +50,9 @@ class ResourceSystem:
             self._add_to(supplement.get("concept", ()), 0)
         self._folded = {code.casefold(): code for code in self._concepts} if self._folds else {}
 
-    def __len__(self) -> int:
+    @property
+    def effort(self) -> int:
+        """The number of concepts."""
         return len(self._concepts)
 
     def find(self, code: str) -> Concept | None:

@@ -15,6 +15,10 @@ from salus.fhir.terminology.compose import Include, Named, Stored, ValueSet
 from salus.fhir.terminology.membership import Membership
 from salus.fhir.terminology.protocol import Cause
 from salus.fhir.terminology.source import CodeSource, Concept, Filter, has_words, words_of
+from salus.kernel.errors import Kind, Problem
+
+MAX_EFFORT = 500_000
+"""Looks at concepts that one way through a value set may take; a pattern counts as ten."""
 
 _ACTIVE = Filter("inactive", "=", "false")
 
@@ -73,6 +77,7 @@ class Walk:
         self.unknown: list[Unknown] = []
         self.unclosed = False
         self.sources: dict[str, CodeSource] = {}
+        self._effort = 0
 
     def members(self, trail: tuple[str, ...] = ()) -> Iterator[Member]:
         """Every member once; raises Problem as `Membership.contains`, and TOO_COSTLY for a system without a list."""
@@ -85,6 +90,7 @@ class Walk:
         seen: set[tuple[str, str]] = set()
         for index, part in enumerate(self._set.includes):
             for member in self._part(part, f"ValueSet.compose.include[{index}]", trail):
+                self._spend(1 + len(self._set.excludes) + len(part.sets))
                 key = member.system, member.concept.code
                 if key not in seen and not self._excluded(*key, trail):
                     seen.add(key)
@@ -151,8 +157,16 @@ class Walk:
                 self._note(place, Cause.INCOMPLETE)
                 return
         conditions = (*part.filters, _ACTIVE) if self._active_only else part.filters
+        if source.effort:
+            self._spend(source.effort * (1 + sum(10 if one.op == "regex" else 1 for one in conditions)))
         for concept in source.select(conditions, self._text):
             yield Member(part.system, source.version, concept)
+
+    def _spend(self, effort: int) -> None:
+        """A value set may name the same large system a thousand times over; then it is too much to walk through."""
+        self._effort += effort
+        if self._effort > MAX_EFFORT:
+            raise Problem(Kind.TOO_COSTLY, "The value set would have to look at too many concepts.")
 
     def _imported(self, canonical: str, place: str, trail: tuple[str, ...]) -> Iterator[Member]:
         inner = self._membership.value_set(canonical)
@@ -160,7 +174,9 @@ class Walk:
             self._note(place, Cause.UNKNOWN_VALUE_SET)
             return
         walk = Walk(self._membership, inner, text=self._text, active_only=self._active_only, left_out=self._left_out)
+        walk._effort = self._effort
         yield from walk.members(trail)
+        self._effort = walk._effort
         self.unknown += [Unknown(place, one.cause) for one in walk.unknown]
         self.unclosed = self.unclosed or walk.unclosed
         self.sources |= walk.sources

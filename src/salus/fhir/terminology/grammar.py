@@ -70,6 +70,7 @@ class GrammarSystem:
     version = ""
     complete = True
     is_a = False
+    effort = 0
 
     def __init__(self, url: str, name: str, reads: Callable[[str], Concept | None]) -> None:
         self.url = url

@@ -91,6 +91,11 @@ class CodeSource(Protocol):
         """The hierarchy means "is a kind of", so that subsumption can be told."""
         ...
 
+    @property
+    def effort(self) -> int:
+        """Concepts that `select` looks at one by one; 0 where an index finds them."""
+        ...
+
     def find(self, code: str) -> Concept | None:
         """The concept of a code."""
         ...
