@@ -39,8 +39,9 @@ from salus.kernel.settings import load
 from salus.records.context import Context
 from salus.records.facts import facts
 from salus.records.finding import plan_of, read_query
+from salus.records.interactions.answer import results
 from salus.records.interactions.create import create
-from salus.records.interactions.entry import entries_of, results
+from salus.records.interactions.entry import entries_of
 from salus.records.interactions.read import read
 from salus.records.interactions.search import search
 from salus.records.interactions.transaction import transaction

@@ -67,10 +67,10 @@ class Router:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
-        self._by_shape: dict[tuple[str, int, str], list[Route]] = {}
+        self._by_shape: dict[tuple[str, int, str], _Shape] = {}
         for route in routes:
             shape = (route.method, len(route.segments), _operation(route.segments))
-            self._by_shape.setdefault(shape, []).append(route)
+            self._by_shape.setdefault(shape, _Shape()).add(route)
 
     def find(self, method: str, segments: list[str]) -> tuple[Route, dict[str, str]]:
         """Find the route for a method and path segments.
@@ -78,7 +78,8 @@ class Router:
         Raises:
             Problem: NOT_FOUND when no pattern fits, METHOD when only the method does not.
         """
-        for route in self._by_shape.get((method, len(segments), _operation(segments)), ()):
+        shape = self._by_shape.get((method, len(segments), _operation(segments)))
+        for route in shape.candidates(segments) if shape is not None else ():
             values = _match(route.segments, segments)
             if values is not None:
                 return route, values
@@ -90,6 +91,32 @@ class Router:
         """What an address answers, for the header `Allow` (RFC 9110 section 10.2.1)."""
         shaped = (route for route in self.routes if len(route.segments) == len(segments))
         return sorted({route.method for route in shaped if _match(route.segments, segments) is not None})
+
+
+class _Shape:
+    """Routes of one method and length, told apart by their second segment: the type of resource, mostly."""
+
+    def __init__(self) -> None:
+        self._any: list[Route] = []
+        self._named: dict[str, list[Route]] = {}
+
+    def add(self, route: Route) -> None:
+        """Put a route behind those that are there."""
+        second = _second(route.segments)
+        if second[:1] == "{":
+            self._any.append(route)
+            for others in self._named.values():
+                others.append(route)
+        else:
+            self._named.setdefault(second, list(self._any)).append(route)
+
+    def candidates(self, segments: Sequence[str]) -> list[Route]:
+        """The routes that may fit, in the order of the table."""
+        return self._named.get(_second(segments), self._any)
+
+
+def _second(segments: Sequence[str]) -> str:
+    return segments[1] if len(segments) > 1 else ""
 
 
 def _operation(segments: Sequence[str]) -> str:
