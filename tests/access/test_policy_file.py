@@ -103,6 +103,14 @@ def test_one_wildcard_alone_is_understood() -> None:
     assert policy.roles["nurse"].grants[0].actions == frozenset(RECORD_ACTIONS.values())
 
 
+def test_profiles_are_demanded_by_type_and_canonical() -> None:
+    demanded = '[profiles]\nPatient = ["http://x.org/StructureDefinition/p|1"]\n'
+    assert load_policy(BASE + demanded).profiles == {"Patient": ("http://x.org/StructureDefinition/p|1",)}
+    for wrong in ('Patiend = ["http://x.org/p"]', "Patient = []", 'Patient = ["p"]', 'Patient = "http://x.org/p"'):
+        with pytest.raises(Problem, match="profiles"):
+            load_policy(f"{BASE}[profiles]\n{wrong}\n")
+
+
 def test_a_grant_id_used_twice_is_refused() -> None:
     second = BASE[BASE.index("[[role.nurse.allow]]") :]
     assert "`nurse-read` is used twice" in refused(BASE + second)

@@ -11,6 +11,7 @@ from tests.support.outcomes import assert_outcome
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 # Without it every resource is told that it should have one (dom-6).
 TEXT = {"text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">x</div>'}}
+JSON_PATCH = {"content-type": "application/json-patch+json"}
 Json = dict[str, Any]
 
 
@@ -116,3 +117,39 @@ def test_the_call_is_in_the_log_and_no_answer_repeats_a_value(clinic: Clinic) ->
     answer = clinic.as_("physician").post("/fhir/Observation/$validate", bad)
     assert answer.status_code == 200
     assert not any(word in answer.text for word in ("Zanzibar", "Zebra"))
+
+
+def test_what_the_policy_demands_stops_writing_and_an_unknown_demand_stops_all_of_it(clinic: Clinic) -> None:
+    policy = clinic.folder / "policy.toml"
+    shipped = policy.read_text("utf-8")
+    pulse_here = pulse(clinic)
+    for canonical, status in ((f"{US_CORE}us-core-heart-rate", 422), ("http://x.org/StructureDefinition/no", 422)):
+        clinic.close()
+        policy.write_text(f'{shipped}\n[profiles]\nObservation = ["{canonical}"]\n', "utf-8")
+        clinic.open()
+        physician = clinic.as_("physician")
+        undated = {name: value for name, value in pulse_here.items() if name != "effectiveDateTime"}
+        refused = physician.put("/fhir/Observation/pulse-anna", undated)
+        assert refused.status_code == status
+        change = [{"op": "remove", "path": "/effectiveDateTime"}]
+        patched = physician.request("PATCH", "/fhir/Observation/pulse-anna", change, headers=JSON_PATCH)
+        assert patched.status_code == status
+        entry = {"resource": undated, "request": {"method": "PUT", "url": "Observation/pulse-anna"}}
+        transaction = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+        assert physician.post("/fhir", transaction).status_code == status
+    assert [i["code"] for i in refused.json()["issue"]] == ["not-found"]
+
+
+def test_a_large_bundle_is_judged_entry_by_entry(clinic: Clinic) -> None:
+    """Between the entries whoever judges can do something else; the answer is that of one go."""
+    validator = clinic.house.services.validator
+    declaring = {**pulse(clinic), "meta": {"profile": [f"{US_CORE}us-core-heart-rate"]}}
+    broken = {**declaring, "status": "nonsense"}
+    entries = [{"fullUrl": f"urn:uuid:0190cafe-0000-7000-8000-{n:012}", "resource": {**declaring, "id": f"o{n}"}}
+               for n in range(200)]  # fmt: skip
+    entries[150]["resource"] = broken
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    pieces = list(validator.examining(bundle))
+    assert len(pieces) > 400
+    assert pieces[-1] == validator.examine(bundle)
+    assert "Bundle.entry[150].resource.status" in {found.place for found in pieces[-1]}

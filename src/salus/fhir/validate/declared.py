@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from salus.fhir.validate.bundles import Use, entries_of
+from salus.fhir.validate.bundles import References, Use, entries_of
 from salus.fhir.validate.finding import Finding, Severity
 from salus.fhir.validate.profiles.book import Book
 from salus.fhir.validate.profiles.element import PREFIX
-from salus.fhir.validate.profiles.run import Item, Place, Run
+from salus.fhir.validate.profiles.run import Finder, Item, Place, Run
 
 Json = dict[str, Any]
 Member = Callable[[str, str, str], "bool | None"]
@@ -90,19 +90,20 @@ class Profiling:
         kind = resource["resourceType"]
         place: Place = (None, kind, -1)
         told = Severity.ERROR if strict else Severity.WARNING if warn else None
-        yield self._one(resource, resource, place, "", (*declared(resource), *more), demanded, told)
+        bundle = entries_of(resource) if kind == "Bundle" else None
+        yield self._one(resource, resource, place, _finder(bundle, ""), (*declared(resource), *more), demanded, told)
         if kind in _HOLDERS or "contained" in resource:
             for inner, where, address in held(resource, place):
                 wanted = declared(inner)
                 if wanted:
-                    yield self._one(inner, resource, where, address, tuple(wanted), (), told)
+                    yield self._one(inner, resource, where, _finder(bundle, address), tuple(wanted), (), told)
 
     def _one(
         self,
         resource: Json,
         root: Json,
         place: Place,
-        address: str,
+        find: Finder,
         wanted: Canonicals,
         demanded: Canonicals,
         told: Severity | None,
@@ -110,7 +111,7 @@ class Profiling:
         if not wanted:
             return []
         local = root if place[1] == "contained" else resource
-        run = Run(local, _finder(root, address), self._member, self._book)
+        run = Run(local, find, self._member, self._book)
         item = Item(resource["resourceType"], resource, None, place)
         for canonical in dict.fromkeys(wanted):
             if self._book.is_type(canonical):
@@ -124,9 +125,8 @@ class Profiling:
         return run.found
 
 
-def _finder(root: Json, address: str) -> Callable[[str, Any], Json | None]:
-    """Finds what a reference means: a contained resource, or an entry of the Bundle."""
-    bundle = entries_of(root) if root.get("resourceType") == "Bundle" else None
+def _finder(bundle: References | None, address: str) -> Finder:
+    """Finds what a reference means: a contained resource, or an entry of the Bundle, seen from an entry's address."""
 
     def find(literal: str, local: Any) -> Json | None:
         if literal[:1] == "#":
