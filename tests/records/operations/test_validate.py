@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.support.clinic import Clinic
 from tests.support.outcomes import assert_outcome
+
+from salus.kernel.errors import Problem
 
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 # Without it every resource is told that it should have one (dom-6).
@@ -132,7 +135,7 @@ def test_what_the_policy_demands_stops_writing_and_an_unknown_demand_stops_all_o
         refused = physician.put("/fhir/Observation/pulse-anna", undated)
         assert refused.status_code == status
         change = [{"op": "remove", "path": "/effectiveDateTime"}]
-        patched = physician.request("PATCH", "/fhir/Observation/pulse-anna", change, headers=JSON_PATCH)
+        patched = physician.request("PATCH", "/fhir/Observation/pulse-anna", json=change, headers=JSON_PATCH)
         assert patched.status_code == status
         entry = {"resource": undated, "request": {"method": "PUT", "url": "Observation/pulse-anna"}}
         transaction = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
@@ -153,3 +156,6 @@ def test_a_large_bundle_is_judged_entry_by_entry(clinic: Clinic) -> None:
     assert len(pieces) > 400
     assert pieces[-1] == validator.examine(bundle)
     assert "Bundle.entry[150].resource.status" in {found.place for found in pieces[-1]}
+    with pytest.raises(Problem) as caught:
+        list(validator.checking(bundle, "Bundle"))
+    assert [issue.place for issue in caught.value.issues] == ["Bundle.entry[150].resource.status"]

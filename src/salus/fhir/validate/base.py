@@ -21,7 +21,7 @@ from salus.fhir.validate.walk import DEEPEST, suspicious, too_deep
 from salus.kernel.errors import Issue, Kind, Problem
 
 MOST_ISSUES: Final = 50
-_PUBLIC: Final = "The resource is not valid FHIR R4."
+PUBLIC: Final = "The resource is not valid FHIR R4."
 
 
 def check(resource: dict[str, Any], expected_type: str | None = None, surroundings: Surroundings = PLAIN) -> None:
@@ -83,7 +83,7 @@ def expect(resource: dict[str, Any], expected_type: str | None = None) -> None:
         raise _wrong_type(f"This address takes resources of type {expected_type} only.")
 
 
-def refusal(found: list[Finding], public: str = _PUBLIC) -> Problem:
+def refusal(found: list[Finding], public: str = PUBLIC) -> Problem:
     """The Problem for a resource with errors."""
     return Problem(Kind.INVALID, public, issues=tuple(finding.issue() for finding in found[:MOST_ISSUES]))
 

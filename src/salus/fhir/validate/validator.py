@@ -76,6 +76,28 @@ class Validator:
         if wrong:
             raise base.refusal(wrong, _PUBLIC)
 
+    def checking(self, resource: Json, expected_type: str | None = None) -> Iterator[None]:
+        """As `check`, in pieces: for a Bundle of many entries, between which others may have their turn.
+
+        Raises:
+            Problem: as `check`, at the end.
+        """
+        self._renew()
+        base.expect(resource, expected_type)
+        found: list[Finding] = []
+        for so_far in base.examining(resource, self._surroundings):
+            found = so_far
+            yield
+        more = self._demanded.get(resource["resourceType"], ())
+        by_profile: list[Finding] = []
+        for piece in self._profiling.finding(resource, more, demanded=more, strict=self._known_only):
+            by_profile += piece
+            yield
+        for wrong, public in ((found, base.PUBLIC), (by_profile, _PUBLIC)):
+            errors = [one for one in wrong if one.severity is Severity.ERROR]
+            if errors:
+                raise base.refusal(errors, public)
+
     def examine(self, resource: Json, profiles: tuple[str, ...] = ()) -> list[Finding]:
         """Everything there is to say about a resource.
 

@@ -12,14 +12,18 @@ from salus.kernel.ids import uuid7
 from salus.records.context import Context, audited
 from salus.records.draft import Prepared, prepare, unit_of
 from salus.records.finding import match_one
+from salus.records.judging import MANY, judge_many
 from salus.records.persevere import persevering
 from salus.records.store.store import Version
 
 
-def stage(ctx: Context, type_: str, resource: dict[str, Any], id_: str | None = None) -> Prepared:
-    """Decide, validate and seal a new record under `id_` or a new id; raises Problem as `create` does."""
+def stage(
+    ctx: Context, type_: str, resource: dict[str, Any], id_: str | None = None, *, judged: bool = False
+) -> Prepared:
+    """Decide, validate (if it was not) and seal a new record under `id_` or a new id; raises Problem as `create`."""
     permit = ctx.decide(Permission.RECORD_CREATE, type_)
-    ctx.services.validator.check(resource, type_)
+    if not judged:
+        ctx.services.validator.check(resource, type_)
     return prepare(ctx, permit, resource, id_=id_ or uuid7(), version=1, base=None, method="POST")
 
 
@@ -47,7 +51,9 @@ async def create(ctx: Context, type_: str, resource: dict[str, Any], if_none_exi
             await ctx.commit(Unit(), event)
             return found.version, False
         guards.append(guard)
-    prepared = stage(ctx, type_, resource)
+    if type_ == MANY:
+        await judge_many(ctx, Permission.RECORD_CREATE, resource)
+    prepared = stage(ctx, type_, resource, judged=type_ == MANY)
     event = ctx.event(EventType.RECORD_CREATE, reason=prepared.reason, entities=prepared.entities, query=if_none_exist)
     await ctx.commit(unit_of([prepared], guards), event)
     return prepared.version, True
