@@ -31,6 +31,7 @@ from salus.audit.event import EventType
 from salus.crypto.padding import pad
 from salus.fhir import bundle as bundles
 from salus.fhir import json as fhir_json
+from salus.fhir.search import words
 from salus.fhir.search.parameters import unindexed
 from salus.fhir.validate import check
 from salus.fhir.validate.constraints import breaks
@@ -109,6 +110,9 @@ def stages(house: House, ctx: Context, raws: list[bytes]) -> None:
     def tokens_of(pair: tuple[str, list[Any]]) -> str:
         return " ".join(keys.index().tokens(pair[0], pair[1], unindexed(pair[0])))
 
+    def words_of(resource: JSON) -> set[str]:
+        return keys.index().words(resource["resourceType"], "_content", words.content(resource), words.split)
+
     rows = [(resource["resourceType"], view.extractor.rows(resource)) for resource in resources]
     judged = [facts_of(resource) for resource in resources]
     plains = [fhir_json.encode(resource) for resource in resources]
@@ -124,6 +128,7 @@ def stages(house: House, ctx: Context, raws: list[bytes]) -> None:
     stage("facts", facts_of, resources)
     stage("extract", view.extractor.rows, resources)
     stage("tokens", tokens_of, rows)
+    stage("words", words_of, resources)
     stage("encode", fhir_json.encode, resources)
     stage("compress", codec._mine.compress, plains)
     stage("pad", pad, packed)

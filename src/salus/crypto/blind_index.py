@@ -21,7 +21,7 @@ identifiers are not.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +37,7 @@ _MANY_WORDS = b"w"
 """Carried by strings of more words than are indexed one by one, and asked for with every prefix."""
 _MAX_TEXT_WORDS = 400
 _SHORTEST_WORD = 2
+_RECURRING_TEXT = 100  # characters
 _RANGE = b"R"
 _FLOAT_ERROR = Decimal("1e-9")
 _CACHED = 40_000
@@ -128,25 +129,31 @@ class BlindIndex:
                 raise ValueError("unknown kind of index row")
         return found
 
-    def words(self, type: str, family: str, words: Collection[str]) -> set[str]:
+    def words(self, type: str, family: str, texts: Iterable[str], split: Callable[[str], Iterable[str]]) -> set[str]:
         """Tokens of the words of a record's free text.
 
         Of more than 400 words only some are indexed one by one; the record then carries a token that every question
         for a word asks for too.
+
+        Args:
+            type: resource type.
+            family: name of the family.
+            texts: as they stand in the record; short ones recur in many and are kept in the cache.
+            split: gives the words of a text.
         """
         leaf = self._family(type, family)
-        known = leaf.known
         found: set[str] = set()
-        for word in words:
-            token = known.get(word)
-            if token is None:
-                if not _is_indexed(word):
-                    continue
-                token = self._keep(leaf, word, (leaf.token(_word(word)),))
-            found.add(token[0])
-            if len(found) == _MAX_TEXT_WORDS:
-                found.add(leaf.token(_MANY_WORDS))
-                break
+        for text in texts:
+            tokens = leaf.known.get(text)
+            if tokens is None:
+                words = {word for word in split(text) if _is_indexed(word)}
+                tokens = tuple(leaf.token(_word(word)) for word in words)
+                if len(text) <= _RECURRING_TEXT:
+                    self._keep(leaf, text, tokens)
+            found.update(tokens)
+        if len(found) > _MAX_TEXT_WORDS:
+            found = set(sorted(found)[:_MAX_TEXT_WORDS])
+            found.add(leaf.token(_MANY_WORDS))
         return found
 
     # ── questions ─────────────────────────────────────────────────────────────────────────────────────────

@@ -67,6 +67,7 @@ class Context:
         entities: what a failed attempt was about, for its audit entry; interactions note it as they learn it.
         asked: the operation that was called, for the audit entry of a failed attempt.
         carried: `_format` and `_pretty` as they were asked for, for the links to further pages: `&_format=xml`.
+        view: see `lens`.
     """
 
     services: Services
@@ -76,6 +77,7 @@ class Context:
     entities: tuple[Entity, ...] = field(default=())
     asked: str = ""
     carried: str = ""
+    view: Lens | None = None
 
     @property
     def store(self) -> Store:
@@ -96,8 +98,13 @@ class Context:
 
     @property
     def lens(self) -> Lens:
-        """How resources of the actor's tenant are read; what another process defined is noticed here."""
-        return lens(self.base, self.store.registries.of(self.actor.tenant)[1])
+        """How resources of the actor's tenant are read, with the search parameters there were at its first use.
+
+        Writing asks `Store.registries` anew: it has to keep up with what others define meanwhile.
+        """
+        if self.view is None:
+            self.view = lens(self.base, self.store.registries.of(self.actor.tenant)[1])
+        return self.view
 
     def decide(self, permission: Permission, type_: str) -> Permit:
         """Ask access. Raises Problem(FORBIDDEN) on a refusal."""

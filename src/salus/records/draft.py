@@ -17,6 +17,7 @@ from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.context import Context
 from salus.records.facts import facts as facts_of_resource
 from salus.records.facts import relations
+from salus.records.lens import lens
 from salus.records.store.defined import Define
 from salus.records.store.store import Version, entities
 from salus.records.store.write import Change, Guard, RecordsPart
@@ -59,8 +60,8 @@ def prepare(
     keys = ctx.store.keys(tenant)
     updated = ctx.services.clock.now_ms()
     stamped = _stamp(resource, id_, version, updated)
-    state, _ = ctx.store.registries.of(tenant)
-    view = ctx.lens
+    state, registry = ctx.store.registries.of(tenant)
+    view = lens(ctx.base, registry)
     facts = facts_of_resource(stamped, keys.surrogate, view.compartment, view.bases)
     if not permit.allows(facts):
         raise Problem(Kind.FORBIDDEN, f"You may not write this {permit.type}.", "content is outside the grant")

@@ -22,6 +22,7 @@ from salus.fhir.search.parameters import Custom
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
+from salus.records.lens import lens
 from salus.records.store.defined import INDEXING, Ready, Reindexed, State
 from salus.records.store.schema import Row
 from salus.records.store.write import RecordsPart
@@ -154,8 +155,8 @@ def _permit(ctx: Context, type_: str) -> Permit | None:
 
 async def _rows(ctx: Context, permit: Permit, rows: list[Row]) -> None:
     tenant = ctx.actor.tenant
-    state, _ = ctx.store.registries.of(tenant)
-    index, extractor = ctx.store.keys(tenant).index(), ctx.lens.extractor
+    state, registry = ctx.store.registries.of(tenant)
+    index, extractor = ctx.store.keys(tenant).index(), lens(ctx.base, registry).extractor
     found = []
     for row in rows:
         try:

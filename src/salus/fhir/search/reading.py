@@ -127,6 +127,11 @@ def _value(found: Parameter, modifier: str, targets: tuple[str, ...], text: str,
         return terms.token(text)
     if modifier in ("above", "below") and found.kind == "uri":
         return terms.url(text)
+    if modifier in ("above", "below") and found.kind == "reference":
+        read = terms.reference(text, targets, setting.bases)
+        if read.id is None or (read.type is not None and upward(read.type) is None):
+            raise refuse("names a record that has none above or below it")
+        return read
     if found.kind == "token" and modifier in _CODES:
         return _CODES[modifier](text, setting)
     if found.kind == "composite":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from salus.fhir.definitions import PRIMITIVES, fields
@@ -44,30 +43,10 @@ def narrative(resource: dict[str, object]) -> str:
 
 
 def content(resource: dict[str, Any]) -> list[str]:
-    """All free text of a resource."""
-    coded: list[str] = []
-    texts: list[str] = []
-    _collect(resource, coded, texts)
-    return coded + texts
-
-
-def distinct(resource: dict[str, Any]) -> set[str]:
-    """Every word of the free text of a resource, for the index."""
-    coded: list[str] = []
-    texts: list[str] = []
-    _collect(resource, coded, texts)
-    found: set[str] = set()
-    for text in coded:
-        found.update(_known(text))
-    if texts:
-        found.update(split(" ".join(texts)))
+    """All free text of a resource, piece by piece."""
+    found: list[str] = []
+    _walk(resource, _plan(resource["resourceType"]), found)
     return found
-
-
-@lru_cache(maxsize=16_384)
-def _known(text: str) -> tuple[str, ...]:
-    """Words of a display or the text of a concept, which come again and again."""
-    return tuple(split(text))
 
 
 def _plain(div: str) -> str:
@@ -76,32 +55,28 @@ def _plain(div: str) -> str:
 
 # ── walking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_TEXT, _CODED, _DIV, _ANY = "text", "coded", "div", "any resource"
+_TEXT, _DIV, _ANY = "text", "div", "any resource"
 _Plan = dict[str, Any]
-_CONCEPTS = ("Coding", "CodeableConcept")
 
 
-def _collect(resource: dict[str, Any], coded: list[str], texts: list[str]) -> None:
-    _walk(resource, _plan(resource["resourceType"]), coded, texts)
-
-
-def _walk(node: dict[str, Any], plan: _Plan, coded: list[str], texts: list[str]) -> None:
+def _walk(node: dict[str, Any], plan: _Plan, found: list[str]) -> None:
     for key, value in node.items():
         what = plan.get(key)
         if what is None or value is None:
             continue
-        if what is _CODED or what is _TEXT:
-            some = coded if what is _CODED else texts
+        if what is _TEXT:
             if type(value) is str:
-                some.append(value)
+                found.append(value)
             else:
-                some.extend(each for each in value if each is not None)
+                found.extend(each for each in value if each is not None)
         elif what is _DIV:
-            texts.append(_plain(value))
+            found.append(_plain(value))
+        elif type(value) is dict:
+            _walk(value, _plan(value["resourceType"]) if what is _ANY else what, found)
         else:
-            for each in value if type(value) is list else (value,):
+            for each in value:
                 if type(each) is dict:
-                    _walk(each, _plan(each["resourceType"]) if what is _ANY else what, coded, texts)
+                    _walk(each, _plan(each["resourceType"]) if what is _ANY else what, found)
 
 
 def _plan(path: str) -> _Plan:
@@ -115,7 +90,7 @@ def _plan(path: str) -> _Plan:
         base = name.removesuffix("[x]")
         for kind in field.types:
             key = base if base == name else base + kind.removeprefix("#")[0].upper() + kind.removeprefix("#")[1:]
-            what = _what(path, key, kind.removeprefix("#"))
+            what = _what(key, kind.removeprefix("#"))
             if what is not None:
                 plan[key] = what
     return plan
@@ -125,9 +100,9 @@ _plans: dict[str, _Plan] = {}
 """Made on first use."""
 
 
-def _what(path: str, key: str, kind: str) -> Any:
+def _what(key: str, kind: str) -> Any:
     if kind in ("string", "markdown"):
-        return None if key in _NO_WORDS else _CODED if path in _CONCEPTS else _TEXT
+        return None if key in _NO_WORDS else _TEXT
     if kind == "xhtml":
         return _DIV
     if kind == "Resource":

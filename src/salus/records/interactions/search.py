@@ -88,7 +88,7 @@ async def _search(
     with ctx.store.reader.snapshot():
         planned = [Planned(part.permit, plan_of(ctx, part.permit, part.query)) for part in parts]
         asked_for = counting or query.total in {"accurate", "estimate"}
-        total = sum(_total(ctx, each) for each in planned) if asked_for else None
+        total = sum(_total(ctx, each, estimate=query.total == "estimate") for each in planned) if asked_for else None
         if not counting:
             page = page_of(ctx, planned, query, count, cursor, link_of(scope.path, query, count, types))
         beside, cut = included(ctx, query.include, page.hits) if query.include else ([], False)
@@ -110,8 +110,9 @@ def _cursor(ctx: Context, scope: Scope, asked: Pairs) -> Cursor | None:
     return None if sealed is None else open_cursor(ctx, sealed, f"search {scope.path}")
 
 
-def _total(ctx: Context, each: Planned) -> int:
+def _total(ctx: Context, each: Planned, *, estimate: bool) -> int:
+    """How many records match; as an estimate how many candidates there are, which costs no opening."""
     permit, how = each.permit, each.how
-    if how.exact and how.ids is None:
+    if (how.exact or estimate) and how.ids is None:
         return ctx.store.reader.count(permit, how.expression, updated=how.updated)
     return sum(1 for _ in hits(ctx, permit, how))
