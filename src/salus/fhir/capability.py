@@ -122,7 +122,7 @@ def _resource(type_: str, registry: Registry, *, deletes_several: bool) -> dict[
         "readHistory": True,
         "updateCreate": True,
         "conditionalCreate": True,
-        "conditionalRead": "not-match",
+        "conditionalRead": "full-support",
         "conditionalUpdate": True,
         "conditionalDelete": "multiple" if deletes_several else "single",
         "referencePolicy": ["literal", "logical"],

@@ -37,6 +37,9 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 
+_METHODS = {"HEAD": "GET"}
+"""HEAD is answered like GET, without the body (RFC 9110 section 9.3.2, https://hl7.org/fhir/R4/http.html#head)."""
+
 Lifespan = Callable[[], Awaitable[None]]
 
 
@@ -93,12 +96,12 @@ class Application:
             _log.error("request %s: %s", request_id, _where(error))
             response = await _told(request, Problem(Kind.FAULT, "Something went wrong on our side."))
         response.headers.append((b"x-request-id", request_id.encode()))
-        await send_response(send, response, SECURITY_HEADERS)
+        await send_response(send, response, SECURITY_HEADERS, head=request.method == "HEAD")
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         tenant, segments = split_path(request.path)
         try:
-            route, values = self._router.find(request.method, segments)
+            route, values = self._router.find(_METHODS.get(request.method, request.method), segments)
         except Problem as problem:
             self._unknown.take(request.address)
             response = problem_response(problem)
@@ -107,7 +110,7 @@ class Application:
             return response
         if route.permission == PUBLIC:
             self._unknown.take(request.address)
-            if request.method != "GET":  # signing in; whether the server is alive needs no keys
+            if route.method != "GET":  # signing in; whether the server is alive needs no keys
                 await self._warm(tenant)
             actor = Actor(tenant, "anonymous", "user", (), "")
         else:

@@ -124,11 +124,15 @@ def _too_large(limit: int) -> Problem:
     return Problem(Kind.TOO_LARGE, f"A request may have at most {limit} bytes.")
 
 
-async def send_response(send: Send, response: Response, always: Iterable[Header]) -> None:
-    """Write a response with the headers that every answer carries."""
+async def send_response(send: Send, response: Response, always: Iterable[Header], *, head: bool = False) -> None:
+    """Write a response with the headers that every answer carries.
+
+    Args:
+        head: leave out the body, whose length is told all the same.
+    """
     headers = [*response.headers, *always]
     if response.body:
         headers.append((b"content-type", response.content_type))
     headers.append((b"content-length", b"%d" % len(response.body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+    await send({"type": "http.response.body", "body": b"" if head else response.body})

@@ -90,7 +90,8 @@ class Router:
     def methods(self, segments: list[str]) -> list[str]:
         """What an address answers, for the header `Allow` (RFC 9110 section 10.2.1)."""
         shaped = (route for route in self.routes if len(route.segments) == len(segments))
-        return sorted({route.method for route in shaped if _match(route.segments, segments) is not None})
+        found = {route.method for route in shaped if _match(route.segments, segments) is not None}
+        return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 class _Shape:

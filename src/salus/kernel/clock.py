@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 from typing import Protocol
 
@@ -49,6 +49,16 @@ def instant(ms: int) -> str:
 def _second(seconds: int) -> str:
     """Date and time of one second: what is written now was mostly asked for a moment ago."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def parse_http_date(text: str) -> int | None:
+    """Seconds since the epoch of an HTTP date; None for anything else (RFC 9110 section 5.6.7)."""
+    if not text.endswith("GMT"):
+        return None
+    try:
+        return int(parsedate_to_datetime(text).replace(tzinfo=UTC).timestamp())
+    except (ValueError, OverflowError):
+        return None
 
 
 def http_date(ms: int) -> str:

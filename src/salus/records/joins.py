@@ -20,6 +20,7 @@ from salus.fhir.search.match import matcher
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import Hit, hits, plan_alone, refuse_masked
 from salus.records.context import Context
+from salus.records.lists import members
 from salus.records.store.index import Plan
 from salus.records.terms import CONTAINED
 
@@ -133,22 +134,9 @@ class Joins:
         return known
 
     def _listed(self, type_: str, listed: Listed) -> frozenset[str]:
-        """Ids of the records of a type in some List resources; a list out of sight holds nothing."""
-        ctx = self._ctx
-        permit = ctx.decide(Permission.RECORD_READ, "List")
-        refuse_masked(self._ctx, permit, {"item"})
-        found: set[str] = set()
-        for id_ in listed.ids:
-            row = ctx.store.newest(permit, id_)
-            if row is None or row.deleted:
-                continue
-            _, content = ctx.store.open_with_content(permit, row)
-            for entry in content.get("entry", ()):
-                target = local_reference(entry.get("item", {}).get("reference", ""), self._view.bases)
-                if target is not None and target[0] == type_ and entry.get("deleted") is not True:
-                    found.add(target[1])
+        """Ids of the records of a type in some List resources."""
         self.relied["List", ""] = None
-        return frozenset(found)
+        return frozenset(id_ for member, id_ in members(self._ctx, listed.ids) if member == type_)
 
     def _targets(self, families: tuple[str, ...], resource: dict[str, Any]) -> Iterator[str]:
         for row in self._view.extractor.rows(resource):

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import urlencode
 
 from salus.fhir import bundle
 from salus.fhir.bundle import Link
@@ -15,12 +17,15 @@ from salus.http.routes import Call
 from salus.kernel.clock import instant
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.context import Context
-from salus.records.interactions.history import HistoryPage
+from salus.records.interactions.history import HistoryPage, Wanted
 from salus.records.interactions.history import history as list_history
 from salus.records.paging import Cursor, open_cursor, seal_cursor
+from salus.records.store.read import OPEN_SPAN, Span
 from salus.records.store.store import Version
 
-_KNOWN = {"_count", "_since", "_page", "_format", "_pretty"}
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_KNOWN = {"_count", "_since", "_at", "_list", "_page", "_format", "_pretty"}
+_APPLIED = ("_since", "_at", "_list")
 
 
 async def of_instance(call: Call) -> Response:
@@ -46,24 +51,23 @@ async def _history(call: Call, type_: str, id_: str) -> Response:
             raise _wrong(name, f"History has no parameter {name}.")
     ctx = call.context
     scope = f"history {type_}/{id_}"
-    since = _since(asked.get("_since"))
     before = None
     if "_page" in asked:
         cursor = open_cursor(ctx, asked["_page"], scope)
-        before, since, count = cursor.before, cursor.since, cursor.count
-    else:
-        count = _count(ctx, asked.get("_count"))
-    page = await list_history(ctx, type_, id_, count=count, before=before, since=since)
-    return Response(200, _bundle(ctx, page, scope, "/".join(p for p in (type_, id_) if p), count, since), FHIR_JSON)
+        before, asked = cursor.before, dict(cursor.query)
+    wanted = Wanted(_since(asked.get("_since")), _at(asked.get("_at")), _lists(asked.get("_list")))
+    count = _count(ctx, asked.get("_count"))
+    page = await list_history(ctx, type_, id_, count=count, before=before, wanted=wanted)
+    applied = (("_count", str(count)), *((name, asked[name]) for name in _APPLIED if name in asked))
+    path = "/".join(part for part in (type_, id_, "_history") if part)
+    return Response(200, _bundle(ctx, page, path, Cursor(scope, applied, before=page.next_before)), FHIR_JSON)
 
 
-def _bundle(ctx: Context, page: HistoryPage, scope: str, path: str, count: int, since: int | None) -> bytes:
-    address = f"{ctx.base}/{path}/_history" if path else f"{ctx.base}/_history"
-    applied = f"?_count={count}" + (f"&_since={instant(since)}" if since is not None else "")
-    links = [Link("self", address + applied)]
-    if page.next_before is not None:
-        sealed = seal_cursor(ctx, Cursor(scope=scope, before=page.next_before, since=since, count=count))
-        links.append(Link("next", f"{address}?_page={sealed}{ctx.carried}"))
+def _bundle(ctx: Context, page: HistoryPage, path: str, following: Cursor) -> bytes:
+    address = f"{ctx.base}/{path}"
+    links = [Link("self", f"{address}?{urlencode(following.query)}")]
+    if following.before is not None:
+        links.append(Link("next", f"{address}?_page={seal_cursor(ctx, following)}{ctx.carried}"))
     return bundle.history([_entry(ctx, v) for v in page.versions], [v.body for v in page.versions], links)
 
 
@@ -97,6 +101,25 @@ def _since(text: str | None) -> int | None:
     if found is None or found[0] is None:
         raise _wrong("_since", "_since must be an instant such as 2026-01-31T08:00:00Z.")
     return found[0]
+
+
+def _at(text: str | None) -> Span:
+    """A date, dateTime or instant: the whole time that it stands for."""
+    if text is None:
+        return OPEN_SPAN
+    found = interval(text)
+    if found is None:
+        raise _wrong("_at", "_at must be a date or a time such as 2026-01-31 or 2026-01-31T08:00:00Z.")
+    return found
+
+
+def _lists(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    ids = tuple(dict.fromkeys(part.removeprefix("List/") for part in text.split(",")))
+    if not all(_ID.fullmatch(id_) for id_ in ids):
+        raise _wrong("_list", "_list must name List resources by their id.")
+    return ids
 
 
 def _wrong(name: str, text: str) -> Problem:

@@ -12,7 +12,7 @@ from salus.http.formats import resource_in, resource_of
 from salus.http.message import FHIR_JSON, Header, Response
 from salus.http.negotiate import JSON_PATCH, Preferences, check_accept, check_content, etag, not_modified
 from salus.http.routes import Call
-from salus.kernel.clock import http_date
+from salus.kernel.clock import http_date, parse_http_date
 from salus.kernel.errors import Kind, Problem
 from salus.records.interactions import delete as deleting
 from salus.records.interactions import patch as patching
@@ -96,6 +96,10 @@ def _conditional(call: Call, version: Version) -> Response:
     if known is not None:  # compared weakly, as RFC 9110 section 13.1.2 says
         named = {part.strip().removeprefix(b"W/") for part in known.split(b",")}
         if named & {etag(version.version).removeprefix(b"W/"), b"*"}:
+            return not_modified(version.version)
+    else:  # the ETag decides alone when there is one (RFC 9110 section 13.2.2)
+        since = parse_http_date(call.request.header(b"if-modified-since"))
+        if since is not None and version.updated // 1000 <= since:
             return not_modified(version.version)
     return Response(200, version.body, FHIR_JSON, version_headers(version))
 

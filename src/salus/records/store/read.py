@@ -22,6 +22,7 @@ _VERSION = f"select {COLUMNS} from record r where r.tenant=? and r.rid=? and r.v
 _MATCHING = "blind_token t cross join record r on r.seq = t.rowid where t.blind_token match ?"  # tokens first
 _HELD = "select 1 from blind_token where blind_token match ? limit 1"
 _TAKEN = "select 1 from record r where r.tenant=? and r.rid=? limit 1"
+_FOLLOWED = "select 1 from record n where n.tenant=r.tenant and n.rid=r.rid and n.version=r.version+1 and n.updated<=?"
 _BATCH = 64
 _NAMED = 100  # surrogates in one question
 _END = 1 << 62
@@ -203,7 +204,13 @@ class Reader:
         return where, values
 
     def history(
-        self, permit: Permit, *, rid: bytes | None = None, before: int | None = None, since: int | None = None
+        self,
+        permit: Permit,
+        *,
+        rid: bytes | None = None,
+        before: int | None = None,
+        since: int | None = None,
+        at: Span = OPEN_SPAN,
     ) -> Iterator[Row]:
         """Versions, newest first: of one record, or of the permit's type.
 
@@ -211,6 +218,7 @@ class Reader:
             rid: the record; None for all records of the type.
             before: only rows with a smaller `seq`.
             since: only versions written at or after this moment, in milliseconds (`_since`).
+            at: only versions that were the newest some time within [from, to) (`_at`).
         """
         visible, bound = permit.sql()
         sql = f"select {COLUMNS} from record r where r.tenant=? and r.type=? and {visible} and r.seq < ?"
@@ -222,6 +230,12 @@ class Reader:
         if since is not None:
             sql += " and r.updated >= ?"
             tail.append(since)
+        if at[1] is not None:
+            sql += " and r.updated < ?"
+            tail.append(at[1])
+        if at[0] is not None:
+            sql += f" and not exists ({_FOLLOWED})"
+            tail.append(at[0])
         sql += f" order by r.seq desc limit {_BATCH}"
         cursor = before if before is not None else _END
         while True:

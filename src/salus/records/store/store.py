@@ -19,7 +19,7 @@ from salus.crypto.keyring import Keyring, TenantKeys
 from salus.fhir import json
 from salus.kernel.db import Connection
 from salus.records.store import codec
-from salus.records.store.read import Reader, facts_of
+from salus.records.store.read import OPEN_SPAN, Reader, Span, facts_of
 from salus.records.store.registries import Registries
 from salus.records.store.schema import Row
 from salus.records.store.write import Change
@@ -77,10 +77,12 @@ class Store:
         """One version, or None when absent or hidden."""
         return self.reader.version(permit, self.rid(permit.actor.tenant, permit.type, id_), version)
 
-    def history(self, permit: Permit, id_: str | None, *, before: int | None, since: int | None) -> Iterator[Row]:
+    def history(
+        self, permit: Permit, id_: str | None, *, before: int | None, since: int | None, at: Span = OPEN_SPAN
+    ) -> Iterator[Row]:
         """Versions of one record, or of the type when `id_` is None; newest first."""
         rid = None if id_ is None else self.rid(permit.actor.tenant, permit.type, id_)
-        return self.reader.history(permit, rid=rid, before=before, since=since)
+        return self.reader.history(permit, rid=rid, before=before, since=since, at=at)
 
     def taken(self, permit: Permit, id_: str) -> bool:
         """Whether an id is in use, by a record that the actor may see or not; for whoever wants to make it theirs."""
