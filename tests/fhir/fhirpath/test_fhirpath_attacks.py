@@ -22,6 +22,10 @@ COSTLY = {
     + ".replace('a', 'aaaaaaaaaaaaaaaaaaaa')" * 6,
     "repeat that makes new values for ever": "1.repeat($this + 1)",
     "repeatAll in a circle": "%resource.repeatAll(%resource)",
+    "a sum as long as an expression may be": f"%resource.descendants().where({' and '.join(['true'] * 1_000)})",
+    "a new pattern each time": "%resource.descendants().where('x'.matches('(a{0,500}){0,2}' & $index.toString()))",
+    "many replacements": f"%resource.descendants().where('{'ab' * 500}'.replaceMatches('a', 'b') = 'x')",
+    "long series": "%resource.descendants().where((1.5).exp() + 2.5.power(0.3) + 3.ln() = 0)",
     "comparing the whole with itself": "%resource.descendants().where(%resource = %resource)",
 }
 

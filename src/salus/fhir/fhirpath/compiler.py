@@ -154,7 +154,8 @@ class Compiler:
             syntax = syntax.left if isinstance(syntax, Binary) else syntax.operand
         made = self.step(syntax)
         links = [self.link(part) for part in reversed(spine)]
-        if len(links) == 1:
+        count = len(links)
+        if count == 1:
             link = links[0]
             return lambda items, ctx: link(made(items, ctx), items, ctx)
 
@@ -162,7 +163,7 @@ class Compiler:
             found = made(items, ctx)
             for link in links:
                 found = link(found, items, ctx)
-                ctx.left -= 1
+            ctx.spend(count)
             return found
 
         return run

@@ -18,7 +18,7 @@ from salus.fhir.fhirpath.node import Node
 from salus.fhir.terminology.protocol import Subsumption
 from salus.kernel.errors import Kind, Problem
 
-MOST_NODES: Final = 500_000
+MOST_NODES: Final = 250_000
 LONGEST_TEXT: Final = 1_048_576  # https://hl7.org/fhir/R4/datatypes.html#string
 
 Collection = list[Any]

@@ -11,11 +11,21 @@ import re
 from functools import lru_cache
 from typing import Any, Final
 
-from salus.fhir.fhirpath.context import fault
+from salus.fhir.fhirpath.context import Context, fault
 
 LONGEST: Final = 2_000  # characters of a pattern
 _MEMORY: Final = 1 << 20  # bytes that a compiled pattern may take
+_COMPILING: Final = 2_000  # what a new pattern draws on the budget
+_REPLACING: Final = 5  # what each replacement does
 _GROUP: Final = re.compile(r"\\(.)|\$(?:\{(\w+)\}|([0-9]{1,2}))", re.DOTALL | re.ASCII)
+
+
+def _pattern(pattern: str, text: str, ctx: Context) -> Any:
+    """The compiled expression; reading the text, and compiling what is new, draw on the budget."""
+    before = _compiled.cache_info().misses
+    compiled = _compiled(pattern)
+    ctx.spend(1 + (len(text) >> 6) + _COMPILING * (_compiled.cache_info().misses - before))
+    return compiled
 
 
 @lru_cache(maxsize=1024)
@@ -34,27 +44,30 @@ def _compiled(pattern: str) -> Any:
         return fault("the regular expression is not valid, or uses what could take endless time")
 
 
-def found(text: str, pattern: str) -> bool:
+def found(ctx: Context, text: str, pattern: str) -> bool:
     """Whether a part of the text matches."""
-    return _compiled(pattern).search(text) is not None
+    return _pattern(pattern, text, ctx).search(text) is not None
 
 
-def fits(text: str, pattern: str) -> bool:
+def fits(ctx: Context, text: str, pattern: str) -> bool:
     """Whether the whole text matches."""
-    return _compiled(pattern).fullmatch(text) is not None
+    return _pattern(pattern, text, ctx).fullmatch(text) is not None
 
 
-def replace(text: str, pattern: str, substitution: str) -> str:
+def replace(ctx: Context, text: str, pattern: str, substitution: str) -> str:
     r"""Every match replaced.
 
     Args:
+        ctx: the evaluation.
         text: where to look.
         pattern: what to replace.
         substitution: may name groups as `$1` or `${name}`; `\$` is a dollar sign.
     """
-    compiled = _compiled(pattern)
+    compiled = _pattern(pattern, text, ctx)
 
     def written(match: Any) -> str:
+        ctx.spend(_REPLACING)
+
         def group(reference: re.Match[str]) -> str:
             if reference[1]:
                 return reference[1]

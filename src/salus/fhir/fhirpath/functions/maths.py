@@ -16,12 +16,21 @@ from salus.fhir.fhirpath.operators import EMPTY, EXACT, number
 from salus.fhir.fhirpath.quantity import Quantity
 
 _MOST_PLACES: Final = 28
+_SERIES: Final = 40  # what a function costs that is summed up digit by digit
 
 
-def _on_number(work: Callable[..., Any], least: int = 0, *, quantities: bool = False) -> Function:
-    """A function of numbers: empty when one is, or when there is no result."""
+def _on_number(work: Callable[..., Any], least: int = 0, *, quantities: bool = False, cost: int = 0) -> Function:
+    """A function of numbers: empty when one is, or when there is no result.
 
-    def run(items: Collection, _: Context, *arguments: Collection) -> Collection:
+    Args:
+        work: gets the numbers.
+        least: number of arguments.
+        quantities: whether it works on quantities too.
+        cost: what it draws on the budget.
+    """
+
+    def run(items: Collection, ctx: Context, *arguments: Collection) -> Collection:
+        ctx.left -= cost
         values = [single(items), *(single(argument) for argument in arguments)]
         if None in values:
             return EMPTY
@@ -89,9 +98,9 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "floor": _on_number(_whole(ROUND_FLOOR)),
     "truncate": _on_number(int),
     "round": eager(_round, 0, 1),
-    "exp": _on_number(lambda value: Decimal(value).exp() if value < 2000 else None),
-    "ln": _on_number(lambda value: Decimal(value).ln() if value > 0 else None),
-    "log": _on_number(_log, 1),
-    "power": _on_number(_power, 1),
-    "sqrt": _on_number(lambda value: Decimal(value).sqrt() if value >= 0 else None),
+    "exp": _on_number(lambda value: Decimal(value).exp() if value < 2000 else None, cost=_SERIES),
+    "ln": _on_number(lambda value: Decimal(value).ln() if value > 0 else None, cost=_SERIES),
+    "log": _on_number(_log, 1, cost=_SERIES),
+    "power": _on_number(_power, 1, cost=_SERIES),
+    "sqrt": _on_number(lambda value: Decimal(value).sqrt() if value >= 0 else None, cost=_SERIES),
 }

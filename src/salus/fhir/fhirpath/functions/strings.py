@@ -22,15 +22,21 @@ from salus.kernel.errors import Kind, Problem
 _BARE_QUOTE: Final = re.compile(r'(\\.)|"', re.DOTALL)
 
 
-def _on_text(work: Callable[..., Any], least: int = 0) -> Function:
-    """A function of a text and texts: empty when one of them is."""
+def _on_text(work: Callable[..., Any], least: int = 0, *, evaluation: bool = False) -> Function:
+    """A function of a text and texts: empty when one of them is.
+
+    Args:
+        work: gets the texts.
+        least: number of arguments.
+        evaluation: whether `work` gets the evaluation first.
+    """
 
     def run(items: Collection, ctx: Context, *arguments: Collection) -> Collection:
         texts = [text_of(items), *(text_of(argument) for argument in arguments)]
         if None in texts:
             return EMPTY
         ctx.text(texts[0] or "")
-        made = work(*texts)
+        made = work(ctx, *texts) if evaluation else work(*texts)
         if type(made) is str:
             ctx.text(made)
         return EMPTY if made is None else [made]
@@ -51,9 +57,9 @@ def _replace(text: str, pattern: str, substitution: str) -> str:
     return text.replace(pattern, substitution)
 
 
-def _replace_matches(text: str, pattern: str, substitution: str) -> str:
+def _replace_matches(ctx: Context, text: str, pattern: str, substitution: str) -> str:
     _bounded(len(text) * max(1, len(substitution) // 16))
-    return patterns.replace(text, pattern, substitution) if pattern else text
+    return patterns.replace(ctx, text, pattern, substitution) if pattern else text
 
 
 def _bounded(length: int) -> None:
@@ -136,9 +142,9 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "trim": _on_text(lambda text: text.strip()),
     "length": _on_text(len),
     "replace": _on_text(_replace, 2),
-    "matches": _on_text(patterns.found, 1),
-    "matchesFull": _on_text(patterns.fits, 1),
-    "replaceMatches": _on_text(_replace_matches, 2),
+    "matches": _on_text(patterns.found, 1, evaluation=True),
+    "matchesFull": _on_text(patterns.fits, 1, evaluation=True),
+    "replaceMatches": _on_text(_replace_matches, 2, evaluation=True),
     "toChars": eager(_to_chars, 0),
     "split": eager(_split, 1),
     "join": eager(_join, 0, 1),
