@@ -18,6 +18,7 @@ from salus.access.permissions import Permission
 from salus.audit.event import EventType
 from salus.fhir import json
 from salus.fhir.definitions import resource_types
+from salus.kernel.breath import Breath
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.context import Context
 from salus.records.draft import Prepared, unit_of
@@ -183,7 +184,9 @@ class _Kept:
 async def _keep_part(ctx: Context, part: list[Item], progress: Progress) -> _Kept:
     kept = _Kept()
     prepared: list[Prepared] = []
+    breath = Breath()
     for item in part:
+        await breath.pause()
         if item.resource is None and item.problem is None:
             continue
         try:
