@@ -81,6 +81,8 @@ class Keyring:
             Problem: UNAVAILABLE when it is not held any more and the provider is away.
         """
         if self._elapsed() >= self._page.ends_at:
+            if self._keeper is not None:  # it is at it; nobody waits here
+                raise away("the page key is not held and was asked for")
             self._renew_page()
         return derive(self._page.value, f"page/{database}")
 
