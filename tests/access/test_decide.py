@@ -287,3 +287,26 @@ def test_facts_of_another_kind_do_not_pass_for_an_owner(clinic: Clinic) -> None:
     permit = clinic.permit(clinic.actor("patient", "Patient/a"), "read", "Observation")
     for kind in ("party", "category", "sensitivity"):
         assert not clinic.sees(permit, Facts(owners=surrogate(TENANT, kind, "a")))
+
+
+@pytest.mark.parametrize(
+    ("scopes", "allowed"),
+    [
+        (("user/*.rs",), True),
+        (("user/ValueSet.r",), True),
+        (("patient/*.rs",), True),
+        (("user/Observation.rs",), False),
+        (("user/ValueSet.s",), False),
+        (("user/ValueSet.read",), False),
+    ],
+)
+def test_a_session_may_ask_about_codes_if_its_scopes_let_it_read_value_sets(
+    clinic: Clinic, scopes: tuple[str, ...], allowed: bool
+) -> None:
+    actor = clinic.actor("physician", "Practitioner/p", scopes=scopes)
+    if allowed:
+        clinic.access.decide(actor, Permission.TERMINOLOGY_READ)
+        return
+    with pytest.raises(Problem) as refused:
+        clinic.access.decide(actor, Permission.TERMINOLOGY_READ)
+    assert refused.value.kind is Kind.FORBIDDEN

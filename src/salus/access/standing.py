@@ -68,7 +68,7 @@ def stand(policy: Policy | None, actor: Actor, permission: Permission, type_: st
     roles = _active(policy, actor)
     asked = f"{permission} on {type_}" if type_ else str(permission)
     if permission in SYSTEM:
-        if actor.scopes:
+        if actor.scopes and not _within_scopes(actor, permission):
             raise refusal(Reason.SCOPE, "scopes give records only")
         giving = tuple(role.name for role in roles if permission in role.permissions)
         if not giving or type_:
@@ -86,6 +86,16 @@ def stand(policy: Policy | None, actor: Actor, permission: Permission, type_: st
     if extent is Reach.NONE:
         raise refusal(Reason.SCOPE, f"no scope of the session gives {asked}")
     return Standing(tuple(dict.fromkeys(grant.role for grant in grants)), grants, extent)
+
+
+def _within_scopes(actor: Actor, permission: Permission) -> bool:
+    """Whether a session that is narrowed by scopes keeps a permission that is not about records.
+
+    Only one does: who may read value sets may ask about codes, which an app that shows a form cannot do without.
+    """
+    return permission is Permission.TERMINOLOGY_READ and (
+        reach(actor, Permission.RECORD_READ, "ValueSet") is not Reach.NONE
+    )
 
 
 def _active(policy: Policy, actor: Actor) -> list[Role]:
