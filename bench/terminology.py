@@ -41,7 +41,7 @@ def invent(size: int) -> tuple[list[str], list[tuple[int, int]]]:
 def load(library: Library, folder: Path, size: int) -> None:
     names, parents = invent(size)
     start = time.perf_counter()
-    with loading(library, folder, About(URL, "1", "Invented", True), 1, lambda *_: None) as into:
+    with loading(library, About(URL, "1", "Invented", True), 1, lambda *_: None) as into:
         into.concepts((str(i), name, "", True, False) for i, name in enumerate(names))
         into.designations((str(i), f"{name} too", "en", "") for i, name in enumerate(names))
         into.properties((str(i), "site", str(i % 997), "code") for i in range(size))

@@ -38,7 +38,7 @@ def library(tmp_path: Path) -> Iterator[Library]:
 def load(library: Library, tmp_path: Path, reader: ModuleType, path: Path, version: str = "") -> About:
     with release(path) as files:
         about: About = reader.about(files, version)
-        with loading(library, tmp_path, about, 1_700_000_000_000, lambda *_: None) as into:
+        with loading(library, about, 1_700_000_000_000, lambda *_: None) as into:
             reader.load(files, into)
             into.finish()
     return about
@@ -124,7 +124,7 @@ def test_another_process_sees_it_when_it_is_whole(library: Library, tmp_path: Pa
     other = Library(tmp_path / "knowledge.db", key)
     with release(releases.snomed(tmp_path / "release")) as files:
         about = snomed.about(files)
-        with loading(library, tmp_path, about, 1, lambda *_: None) as into:
+        with loading(library, about, 1, lambda *_: None) as into:
             snomed.load(files, into)
             other.refresh()
             assert other.source(about.url, about.version) is None
@@ -142,14 +142,14 @@ def test_the_newest_version_is_meant_and_the_same_one_is_replaced(library: Libra
     assert library.source("http://loinc.org", "9.99") is not None
     db = library.writable()
     assert db.execute("select count(*) from system").fetchall() == [(2,)]
-    assert unload(library, tmp_path, "http://loinc.org", "9.100", lambda *_: None) == ["9.100"]
+    assert unload(library, "http://loinc.org", "9.100") == ["9.100"]
     assert source(library, "http://loinc.org").version == "9.99"
-    unload(library, tmp_path, "http://loinc.org", "", lambda *_: None)
+    unload(library, "http://loinc.org", "")
     assert library.source("http://loinc.org") is None
     for table in ("concept", "designation", "property", "parent", "ancestry", "system"):
         assert db.execute(f"select count(*) from {table}").fetchall() == [(0,)], table
     with pytest.raises(Problem):
-        unload(library, tmp_path, "http://loinc.org", "", lambda *_: None)
+        unload(library, "http://loinc.org", "")
 
 
 def test_an_interrupted_load_leaves_the_former_version_in_force(library: Library, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_an_interrupted_load_leaves_the_former_version_in_force(library: Library
 
     with release(releases.snomed(tmp_path / "b")) as files:
         about = snomed.about(files)
-        with pytest.raises(KeyboardInterrupt), loading(library, tmp_path, about, 1, stop) as into:
+        with pytest.raises(KeyboardInterrupt), loading(library, about, 1, stop) as into:
             snomed.load(files, into)
     assert source(library, about.url).find("103") is not None
     assert library.writable().execute("select count(*) from system").fetchall() == [(1,)]
@@ -242,7 +242,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CodeSource,
     library = Library(folder / "knowledge.db", lambda: None)
     memory = ResourceSystem(animals())
     concepts = list(memory.select((), ""))
-    with loading(library, folder, About(ANIMALS, "1", "Animals", True), 1, lambda *_: None) as into:
+    with loading(library, About(ANIMALS, "1", "Animals", True), 1, lambda *_: None) as into:
         into.concepts((c.code, c.display, c.definition, c.active, c.abstract) for c in concepts)
         into.designations((c.code, d.value, d.language, "") for c in concepts for d in c.designations)
         into.properties(

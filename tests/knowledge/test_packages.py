@@ -262,3 +262,51 @@ def test_a_package_that_is_not_for_r4_or_has_no_name_is_refused(
     with pytest.raises(Problem):
         install(library, package(tmp_path / "p.tgz", code_system(), described=described))
     assert library.find("CodeSystem", URL) is None
+
+
+# ── large code systems ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def large(number: int = 6_000, **more: object) -> dict[str, object]:
+    concepts = [
+        {
+            "code": f"C{n}",
+            "display": f"Colour {n}",
+            "property": [{"code": "parent", "valueCode": f"C{n // 10}"}]
+            if n
+            else [{"code": "root", "valueBoolean": True}],
+        }
+        for n in range(number)
+    ]
+    return code_system(concept=concepts, caseSensitive=False, hierarchyMeaning="is-a", **more)
+
+
+def test_a_large_code_system_of_a_package_goes_into_tables_and_answers_alike(library: Library, tmp_path: Path) -> None:
+    install(library, package(tmp_path / "p.tgz", large()))
+    found = library.source(URL)
+    assert found is not None
+    assert found.effort == 0  # an index finds its concepts
+    assert found.count((), "", 10_000) == 6_000
+    assert found.below("C4242", "C42")
+    concept = found.find("c42")
+    assert concept is not None
+    assert (concept.code, concept.display) == ("C42", "Colour 42")
+    assert library.engine().descendants(URL, "C42") == {
+        "C42",
+        *(f"C42{n}" for n in range(10)),
+        *(f"C42{n:02}" for n in range(100)),
+    }
+    assert "concept" not in (library.find("CodeSystem", URL) or {"concept": 1})
+    with removing(library, "example.colours"):
+        pass
+    assert library.source(URL) is None
+    assert library.writable().execute("select count(*) from concept").fetchall() == [(0,)]
+
+
+def test_a_large_code_system_is_replaced_with_its_package(library: Library, tmp_path: Path) -> None:
+    install(library, package(tmp_path / "p.tgz", large()))
+    install(library, package(tmp_path / "q.tgz", large(5_500)))
+    found = library.source(URL)
+    assert found is not None
+    assert found.count((), "", 10_000) == 5_500
+    assert library.writable().execute("select count(*) from concept").fetchall() == [(5_500,)]

@@ -34,16 +34,16 @@ async def load(house: House, kind: str, path: Path, version: str, progress: Prog
         raise Problem(Kind.INCORRECT, f"There are loaders for {', '.join(KINDS)}.")
     with release(path) as files:
         about: About = reader.about(files, version)
-        with loading(house.knowledge, house.settings.folder, about, house.clock.now_ms(), progress) as into:
+        with loading(house.knowledge, about, house.clock.now_ms(), progress) as into:
             reader.load(files, into)
             into.finish()
             await note(house, EventType.TERMINOLOGY_LOAD, f"{about.url} {about.version}")
     return about
 
 
-async def remove(house: House, url: str, version: str, progress: Progress) -> list[str]:
+async def remove(house: House, url: str, version: str) -> list[str]:
     """Remove a loaded code system; raises Problem as `salus.knowledge.loading.loading.unload` does."""
-    versions = unload(house.knowledge, house.settings.folder, url, version, progress)
+    versions = unload(house.knowledge, url, version)
     for each in versions:
         await note(house, EventType.TERMINOLOGY_REMOVE, f"{url} {each}")
     return versions

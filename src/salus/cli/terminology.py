@@ -84,14 +84,11 @@ def list_(as_json: bool, data_dir: Path) -> None:
 def remove(url: str, data_dir: Path) -> None:
     """Remove the loaded code system URL; URL|VERSION removes that version only."""
     bare, _, version = url.partition("|")
-    meter = _Meter()
 
     async def work(house: House) -> list[str]:
-        return await remove_loaded(house, bare, version, meter)
+        return await remove_loaded(house, bare, version)
 
-    removed = in_house(data_dir, work)
-    meter.end()
-    for each in removed:
+    for each in in_house(data_dir, work):
         click.echo(f"removed {bare} {each}")
 
 

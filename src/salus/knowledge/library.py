@@ -65,6 +65,11 @@ class Library:
         return self._generation
 
     @property
+    def lock_file(self) -> Path:
+        """What keeps two processes apart that change code systems."""
+        return self._path.with_suffix(".lock")
+
+    @property
     def db(self) -> Connection | None:
         """The database, once something was installed."""
         return self._db

@@ -25,6 +25,8 @@ from salus.kernel.db import Connection, exclusive
 from salus.kernel.errors import Kind, Problem
 from salus.knowledge.archive import MAX_FILE, fingerprint, parts
 from salus.knowledge.library import Library, Resource, pack
+from salus.knowledge.loading.loading import alone
+from salus.knowledge.loading.resources import into_tables, is_large
 
 KEPT = frozenset(
     {
@@ -110,12 +112,13 @@ def installing(library: Library, path: Path, now_ms: int) -> Iterator[Report]:
         name, version = known
         yield Report(name, version, unchanged=True, missing=_missing(db, name, version))
         return
-    with exclusive(db):
-        report = _fill(db, path, sha256, now_ms)
-        report.missing = _missing(db, report.name, report.version)
-        library.changed(db)
-        yield report
-    library.after_change()
+    with alone(library):
+        with exclusive(db):
+            report = _fill(db, path, sha256, now_ms)
+            report.missing = _missing(db, report.name, report.version)
+            library.changed(db)
+            yield report
+        library.after_change()
 
 
 def installed(library: Library) -> list[Package]:
@@ -142,12 +145,13 @@ def removing(library: Library, name: str, version: str = "") -> Iterator[list[st
     found: Any = db.execute(sql, (name, version, version)).fetchall() if db is not None else []
     if db is None or not found:
         raise Problem(Kind.NOT_FOUND, "This package is not installed; `salus package list` shows what is.")
-    with exclusive(db):
-        for id_, _ in found:
-            db.execute("delete from package where id=?", (id_,))
-        library.changed(db)
-        yield [version for _, version in found]
-    library.after_change()
+    with alone(library):
+        with exclusive(db):
+            for id_, _ in found:
+                _drop(db, id_)
+            library.changed(db)
+            yield [version for _, version in found]
+        library.after_change()
 
 
 def _fill(db: Connection, path: Path, sha256: str, now_ms: int) -> Report:
@@ -161,11 +165,15 @@ def _fill(db: Connection, path: Path, sha256: str, now_ms: int) -> Report:
         if name == "package.json":
             about = _about(body)
         elif not name.startswith("."):
-            _take(db, id_, name, body, seen, report)
+            _take(db, id_, name, body, seen, report, now_ms)
     if about is None:
         raise Problem(Kind.INCORRECT, f"{path.name} is no FHIR package: there is no package/package.json in it.")
     report.name, report.version = about["name"], about["version"]
-    db.execute("delete from package where name=? and version=?", (report.name, report.version))
+    former: Any = db.execute(
+        "select id from package where name=? and version=?", (report.name, report.version)
+    ).fetchall()
+    for (one,) in former:
+        _drop(db, one)
     db.execute(
         "update package set name=?, version=?, title=?, fhir=?, dependencies=? where id=?",
         (
@@ -206,7 +214,13 @@ def _about(body: bytes | None) -> dict[str, Any]:
 
 
 def _take(
-    db: Connection, package: int, name: str, body: bytes | None, seen: set[tuple[str, str, str]], report: Report
+    db: Connection,
+    package: int,
+    name: str,
+    body: bytes | None,
+    seen: set[tuple[str, str, str]],
+    report: Report,
+    now_ms: int,
 ) -> None:
     """Keep one file of a package, or note why not."""
     try:
@@ -223,10 +237,18 @@ def _take(
         report.refused.append(Refused(name, "Another file of the package defines the same url and version."))
         return
     seen.add(key)
+    if is_large(resource):
+        resource = into_tables(db, resource, package, now_ms)
     target = resource.get("supplements", "").partition("|")[0] if key[0] == "CodeSystem" else ""
     sql = "insert into resource(package, type, url, version, supplements, body) values(?,?,?,?,?,?)"
     db.execute(sql, (package, *key, target, pack(resource)))
     report.installed[key[0]] = report.installed.get(key[0], 0) + 1
+
+
+def _drop(db: Connection, package: int) -> None:
+    """Remove a package; the concepts of its large code systems are cleared afterwards."""
+    db.execute("update system set ready=0, package=null where package=?", (package,))
+    db.execute("delete from package where id=?", (package,))
 
 
 def _definition(body: bytes | None) -> Resource | None:

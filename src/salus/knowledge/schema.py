@@ -35,6 +35,7 @@ MIGRATIONS = (
         id integer primary key, system int not null, code text not null, display text not null,
         definition text not null, active int not null, abstract int not null) strict;
     create unique index concept_by_code on concept(system, code);
+    create index concept_by_folded_code on concept(system, code collate nocase);
     create table designation(
         concept int not null, value text not null, language text not null, use text not null,
         primary key(concept, value, language, use)) strict, without rowid;

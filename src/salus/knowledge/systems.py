@@ -138,9 +138,10 @@ class LoadedSystem:
         return [code for (code,) in rows]
 
     def _looked_up(self, code: str) -> int | None:
-        folded = " collate nocase" if self._row.folds else ""
-        sql = f"select id from concept where system=? and code=?{folded}"
+        sql = "select id from concept where system=? and code=?"
         row: Any = self._db.execute(sql, (self._row.id, code)).fetchone()
+        if row is None and self._row.folds:
+            row = self._db.execute(f"{sql} collate nocase", (self._row.id, code)).fetchone()
         return None if row is None else row[0]
 
     def _opened(self, id_: int) -> Concept:

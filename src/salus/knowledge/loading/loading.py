@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from salus.kernel.db import Connection, FileLock, exclusive
@@ -21,12 +20,20 @@ Progress = Callable[[str, int], None]
 
 
 class About(NamedTuple):
-    """What a code system says of itself. `is_a`: its hierarchy means "is a kind of"."""
+    """What a code system says of itself.
+
+    Attributes:
+        is_a: its hierarchy means "is a kind of".
+        folds: case does not count.
+        complete: every code is there.
+    """
 
     url: str
     version: str
     name: str
     is_a: bool
+    folds: bool = False
+    complete: bool = True
 
 
 class Loading:
@@ -35,7 +42,9 @@ class Loading:
     Rows name concepts by code. Names, properties and parents of codes that are not there are passed over.
     """
 
-    def __init__(self, db: Connection, system: int, progress: Progress) -> None:
+    def __init__(self, db: Connection, system: int, progress: Progress, *, grouped: bool = True) -> None:
+        """Args: `grouped`: commit every batch; False inside a transaction of somebody else."""
+        self._group = exclusive if grouped else nullcontext
         self._db = db
         self._system = system
         self._progress = progress
@@ -73,7 +82,7 @@ class Loading:
     def _write(self, what: str, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         waiting = iter(rows)
         while batch := list(islice(waiting, _BATCH)):
-            with exclusive(self._db):
+            with self._group(self._db):
                 self._db.executemany(sql, batch)
             self._progress(what, len(batch))
 
@@ -89,7 +98,7 @@ class Loading:
             raise Problem(Kind.INVALID, "There is not one concept in these files.")
         for start in range(first, last + 1, _SPAN):
             span = (start, min(start + _SPAN - 1, last))
-            with exclusive(self._db):
+            with self._group(self._db):
                 self._db.execute(_ANCESTRY, span)
                 self._db.execute(_WORDS, span)
             self._progress("hierarchy and words", span[1] - span[0] + 1)
@@ -101,28 +110,43 @@ class Loading:
 
 
 @contextmanager
-def loading(library: Library, folder: Path, about: About, now_ms: int, progress: Progress) -> Iterator[Loading]:
+def alone(library: Library) -> Iterator[Connection]:
+    """Change code systems while nobody else does, so that the ids of one follow each other.
+
+    What an interrupted load left behind is cleared first, and at the end what was replaced or begun in vain.
+
+    Raises:
+        Problem: CONFLICT while somebody else does.
+    """
+    lock = FileLock(library.lock_file)
+    if not lock.try_enter():
+        lock.close()
+        raise Problem(Kind.CONFLICT, "Another code system or package is being loaded; wait until that is done.")
+    try:
+        db = library.writable()
+        clear_unfinished(db)
+        try:
+            yield db
+        finally:
+            clear_unfinished(db)
+    finally:
+        lock.__exit__()
+        lock.close()
+
+
+@contextmanager
+def loading(library: Library, about: About, now_ms: int, progress: Progress) -> Iterator[Loading]:
     """Load one version of a code system; it is there for others when the `with` block ends without an error.
 
     Args:
-        folder: where the lock between two loads lies.
         progress: told of every batch.
 
     Raises:
         Problem: CONFLICT while another load runs; INVALID for a hierarchy that goes round or an empty system.
     """
-    db = library.writable()
-    lock = FileLock(folder / "knowledge.lock")
-    if not lock.try_enter():
-        lock.close()
-        raise Problem(Kind.CONFLICT, "Another code system is being loaded; wait until that is done.")
-    try:
-        clear_unfinished(db, progress)
+    with alone(library) as db:
         with exclusive(db):
-            columns = "url,version,name,is_a,folds,complete,first,last,ready,loaded_ms"
-            sql = f"insert into system({columns}) values(?,?,?,?,0,1,0,0,0,?)"
-            db.execute(sql, (about.url, about.version, about.name, int(about.is_a), now_ms))
-            system = db.last_insert_rowid()
+            system = begin(db, about, now_ms)
         made = Loading(db, system, progress)
         yield made
         if not made.finished:
@@ -132,40 +156,37 @@ def loading(library: Library, folder: Path, about: About, now_ms: int, progress:
             db.execute("update system set ready=1 where id=?", (system,))
             library.changed(db)
         library.after_change()
-    finally:
-        clear_unfinished(db, progress)  # what was replaced, and on an error what was begun
-        lock.__exit__()
-        lock.close()
 
 
-def unload(library: Library, folder: Path, url: str, version: str, progress: Progress) -> list[str]:
+def begin(db: Connection, about: About, now_ms: int, package: int | None = None) -> int:
+    """The line of a new code system, unseen yet; gives its id."""
+    columns = "package,url,version,name,is_a,folds,complete,first,last,ready,loaded_ms"
+    stated = (package, about.url, about.version, about.name, int(about.is_a), int(about.folds), int(about.complete))
+    db.execute(f"insert into system({columns}) values(?,?,?,?,?,?,?,0,0,0,?)", (*stated, now_ms))
+    return db.last_insert_rowid()
+
+
+def unload(library: Library, url: str, version: str) -> list[str]:
     """Remove a loaded code system; all versions when none is named. Gives those that were removed.
 
     Raises:
         Problem: NOT_FOUND when it is not loaded; CONFLICT while a load runs.
     """
     db = library.db
-    sql = "select version from system where ready=1 and url=? and (?='' or version=?)"
+    sql = "select version from system where ready=1 and package is null and url=? and (?='' or version=?)"
     found: Any = db.execute(sql, (url, version, version)).fetchall() if db is not None else []
-    if db is None or not found:
+    if not found:
         raise Problem(Kind.NOT_FOUND, "This code system is not loaded; `salus terminology list` shows what is.")
-    lock = FileLock(folder / "knowledge.lock")
-    if not lock.try_enter():
-        lock.close()
-        raise Problem(Kind.CONFLICT, "A code system is being loaded; wait until that is done.")
-    try:
+    with alone(library) as db:
         with exclusive(db):
-            db.execute("update system set ready=0 where url=? and (?='' or version=?)", (url, version, version))
+            sql = "update system set ready=0 where package is null and url=? and (?='' or version=?)"
+            db.execute(sql, (url, version, version))
             library.changed(db)
         library.after_change()
-        clear_unfinished(db, progress)
-    finally:
-        lock.__exit__()
-        lock.close()
     return [version for (version,) in found]
 
 
-def clear_unfinished(db: Connection, progress: Progress) -> None:
+def clear_unfinished(db: Connection) -> None:
     """Take away code systems that nobody sees: replaced, removed, or left half by an interrupted load."""
     rows: Any = db.execute("select id from system where ready=0").fetchall()
     for (system,) in rows:
@@ -176,7 +197,6 @@ def clear_unfinished(db: Connection, progress: Progress) -> None:
             with exclusive(db):
                 for statement in _CLEAR:
                     db.executemany(statement, ids)
-            progress("clearing", len(ids))
         with exclusive(db):
             db.execute("delete from property where system=?", (system,))
             db.execute("delete from system where id=?", (system,))
