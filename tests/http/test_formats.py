@@ -40,6 +40,9 @@ DOORS = (
     ("researcher", "Patient/anna", 403),
     ("service", "nothing/at/all/here", 404),
     ("service", "OperationDefinition", 200),
+    ("service", "Patient/anna/$everything", 200),
+    ("service", "Patient/anna/$meta", 200),
+    ("service", "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender", 200),
 )
 
 
@@ -52,7 +55,15 @@ def test_every_door_answers_in_xml_what_it_answers_in_json(spoken: Clinic, name:
     read = xml.decode(asked.content)
     if name != "auditor" and "_history" not in path and "?" not in path:  # these hold moments and sealed links
         assert read == json.decode(person.get(f"/fhir/{path}").content)
-    assert read["resourceType"] in {"Bundle", "OperationOutcome", "CapabilityStatement", "AuditEvent", "Patient"}
+    assert read["resourceType"] in {
+        "Bundle",
+        "OperationOutcome",
+        "CapabilityStatement",
+        "AuditEvent",
+        "Patient",
+        "Parameters",
+        "ValueSet",
+    }
 
 
 def test_a_stranger_and_a_wrong_method_are_told_in_xml(spoken: Clinic) -> None:
@@ -251,3 +262,16 @@ def test_the_deepest_record_can_be_read_in_xml(spoken: Clinic) -> None:
     assert xml.decode(read.content)["performer"] == [inner]
     again = service.request("PUT", "/fhir/Observation/deep", content=read.content, headers={"content-type": XML})
     assert again.status_code == 200
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_an_operation_takes_and_gives_xml(spoken: Clinic, wrapped: bool) -> None:
+    sent: dict[str, Any] = heart_rate("anna", 64)
+    if wrapped:
+        sent = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": sent}]}
+    headers = {"content-type": XML, "accept": XML}
+    answer = spoken.as_("service").request(
+        "POST", "/fhir/Observation/$validate", content=xml.encode(sent), headers=headers
+    )
+    assert answer.status_code == 200, answer.text
+    assert xml.decode(answer.content)["resourceType"] == "OperationOutcome"
