@@ -55,7 +55,9 @@ def searchset(ctx: Context, path: str, types: tuple[str, ...], query: Query, fou
     page = found.page
     beside: list[tuple[str, Cursor | None]] = [("first", page.first), ("previous", page.previous), ("next", page.next)]
     links += [
-        Link(name, f"{address}?_page={seal_cursor(ctx, cursor)}{ctx.carried}") for name, cursor in beside if cursor is not None
+        Link(name, f"{address}?_page={seal_cursor(ctx, cursor)}{ctx.carried}")
+        for name, cursor in beside
+        if cursor is not None
     ]
     entries = [(_url(ctx, hit), _shown(query, hit, matched=True), "match") for hit in page.hits]
     entries += [(_url(ctx, hit), _shown(query, hit, matched=False), "include") for hit in found.included]
