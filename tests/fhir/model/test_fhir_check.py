@@ -300,3 +300,38 @@ def test_a_derived_search_parameter_keeps_type_and_base() -> None:
     check(made)
     only({**made, "type": "token"}, "business-rule", "SearchParameter.type")
     only({**made, "base": ["Patient"]}, "business-rule", "SearchParameter.base")
+
+
+@pytest.mark.parametrize(
+    ("members", "place"),
+    [
+        ('"photo":[{"contentType":"picture"}]', "Patient.photo[0].contentType"),
+        ('"language":"german (formal)"', "Patient.language"),
+        ('"identifier":[{"system":"urn:oid:9.8.7"}]', "Patient.identifier[0].system"),
+        ('"identifier":[{"system":"urn:uuid:1-2-3"}]', "Patient.identifier[0].system"),
+        ('"extension":[{"url":"http://x.org","valueUri":"oid:1.2.3"}]', "Patient.extension[0].value.ofType(uri)"),
+    ],
+)
+def test_texts_that_name_something_have_its_form(members: str, place: str) -> None:
+    only(patient(members), "value", place)
+
+
+def test_texts_that_name_something_may_have_parameters_regions_and_numbers() -> None:
+    check(patient('"photo":[{"contentType":"text/plain; charset=utf-8"},{"contentType":"application/fhir+json"}]'))
+    check(patient('"language":"zh-Hant-TW","identifier":[{"system":"urn:oid:2.16.840.1"}]'))
+
+
+def test_a_code_system_has_the_concepts_that_it_counts() -> None:
+    concepts: list[dict[str, Any]] = [{"code": "a", "concept": [{"code": "b"}]}]
+    made: dict[str, Any] = {"resourceType": "CodeSystem", "status": "draft", "content": "complete", "concept": concepts}
+    check({**made, "count": 2})
+    only({**made, "count": 3}, "business-rule", "CodeSystem.count")
+    check({**made, "count": 3, "content": "fragment"})
+
+
+def test_a_message_has_its_focus_with_it() -> None:
+    header = {"resourceType": "MessageHeader", "eventUri": "urn:x:y", "source": {"endpoint": "http://a.example"}}
+    first = ("urn:uuid:0190cafe-0000-7000-8000-000000000001", {**header, "focus": [{"reference": "Patient/p"}]})
+    person = ("urn:uuid:0190cafe-0000-7000-8000-000000000002", patient('"id":"p"'))
+    check(bundle("message", first, person))
+    only(bundle("message", first), "not-found", "Bundle.entry[0].resource.focus[0].reference")

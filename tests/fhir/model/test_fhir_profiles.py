@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
 from salus.fhir.validate.finding import Severity
 from salus.fhir.validate.knowledge import Held
+from salus.fhir.validate.members import members
 from salus.fhir.validate.terms import Terms
 from salus.fhir.validate.validator import Validator
 from salus.kernel.errors import Kind, Problem
@@ -377,3 +379,23 @@ def test_invariants_of_a_profile_are_asked_where_they_stand() -> None:
     assert places(weak, patient(name=[{"text": "b"}]), Severity.WARNING) == ["Patient.name[0]"]
     nonsense = profile("p", "Patient", {"path": "Patient.name", "constraint": [{**rule, "expression": "((("}]})
     assert places(nonsense, patient(name=[{"text": "b"}])) == []
+
+
+def test_profiles_that_do_not_exist_leave_nothing_behind() -> None:
+    judge = Validator()
+    before = sys.getsizeof(judge._surroundings.book._trees) + sys.getsizeof(judge._surroundings.book._checkers)
+    for number in range(300):
+        judge.check(patient(meta={"profile": [f"{URL}unheard-of-{number}"]}))
+    book = judge._surroundings.book
+    assert sys.getsizeof(book._trees) + sys.getsizeof(book._checkers) == before
+
+
+@pytest.mark.parametrize(
+    "kind", ["StructureDefinition", "SearchParameter", "CodeSystem", "QuestionnaireResponse", "Bundle"]
+)
+@pytest.mark.parametrize("value", [[], {}, [None], {"value": "x"}, "x", 1, None, [[{}]], [{"x": []}]])
+def test_content_of_any_shape_is_answered_with_places(kind: str, value: Any) -> None:
+    judge = Validator()
+    for name in members(kind):
+        resource = {"resourceType": kind, "meta": {"profile": [f"{HL7}Questionnaire", f"{HL7}vitalsigns"]}, name: value}
+        assert all(one.place.startswith(kind) for one in judge.examine(resource))

@@ -46,6 +46,7 @@ def test_a_valid_resource_an_invalid_one_and_a_doubtful_one(clinic: Clinic) -> N
     assert set(issues(physician.post("/fhir/Observation/$validate", bad))) == {
         ("error", "code-invalid", "Observation.status"),
         ("error", "structure", "Observation.nonsense"),
+        ("information", "informational", "Observation"),  # profiles are not asked yet
     }
     doubtful = {**good, "meta": {"profile": ["http://x.org/StructureDefinition/unheard-of"]}}
     assert issues(physician.post("/fhir/Observation/$validate", doubtful)) == [("warning", "not-found", "Observation")]
@@ -153,7 +154,7 @@ def test_a_large_bundle_is_judged_entry_by_entry(clinic: Clinic) -> None:
     entries[150]["resource"] = broken
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
     pieces = list(validator.examining(bundle))
-    assert len(pieces) > 400
+    assert len(pieces) > 200
     assert pieces[-1] == validator.examine(bundle)
     assert "Bundle.entry[150].resource.status" in {found.place for found in pieces[-1]}
     with pytest.raises(Problem) as caught:

@@ -21,7 +21,7 @@ from salus.fhir.validate.walk import DEEPEST, suspicious, too_deep
 from salus.kernel.errors import Issue, Kind, Problem
 
 MOST_ISSUES: Final = 50
-PUBLIC: Final = "The resource is not valid FHIR R4."
+_PUBLIC: Final = "The resource is not valid FHIR R4."
 
 
 def check(resource: dict[str, Any], expected_type: str | None = None, surroundings: Surroundings = PLAIN) -> None:
@@ -62,16 +62,18 @@ def examining(resource: dict[str, Any], surroundings: Surroundings = PLAIN) -> I
     if too_deep(resource):
         yield _findings(resource, surroundings, [], fits=False)
         return
+    whole = _fits(resource)
+    unfit = [] if whole else _broken(resource)
+    yield []
     found: list[Finding] = []
     constraints: list[Finding] = []
-    for so_far in inspecting(resource, surroundings):
+    for so_far in inspecting(resource, surroundings, fits=whole):
         found = so_far
         yield []
     for broken in breaching(resource):
         constraints = broken
         yield []
-    found = [*found, *constraints]
-    yield found if _fits(resource) else [*_broken(resource), *found]
+    yield [*unfit, *found, *constraints]
 
 
 def expect(resource: dict[str, Any], expected_type: str | None = None) -> None:
@@ -83,9 +85,14 @@ def expect(resource: dict[str, Any], expected_type: str | None = None) -> None:
         raise _wrong_type(f"This address takes resources of type {expected_type} only.")
 
 
-def refusal(found: list[Finding], public: str = PUBLIC) -> Problem:
+def refusal(found: list[Finding], public: str = _PUBLIC) -> Problem:
     """The Problem for a resource with errors."""
     return Problem(Kind.INVALID, public, issues=tuple(finding.issue() for finding in found[:MOST_ISSUES]))
+
+
+def fits(resource: dict[str, Any]) -> bool:
+    """Whether the structure is that of R4, so that what reads several places together can be asked."""
+    return not too_deep(resource) and _fits(resource)
 
 
 def _fits(resource: dict[str, Any]) -> bool:
@@ -101,7 +108,7 @@ def _findings(
     if too_deep(resource):
         words = f"Nesting goes deeper than {DEEPEST} levels."
         return [Finding(Severity.ERROR, "structure", words, resource["resourceType"])]
-    found = inspect(resource, surroundings) + broken
+    found = inspect(resource, surroundings, fits=fits) + broken
     if fits:
         return found
     return _broken(resource) + found

@@ -139,10 +139,11 @@ class References:
             if found is None:
                 continue
             inside = use.place.startswith(f"{self.place}.entry[0].resource.")
+            complete = self.kind == "document" or (self.kind == "message" and ".resource.focus" in use.place)
             local = use.literal.startswith("urn:") or _RELATIVE.fullmatch(use.literal)
             if not found:
-                if self.kind == "document" and inside and local:
-                    yield "not-found", use.place, "points to a resource that is not in the document"
+                if complete and inside and local:
+                    yield "not-found", use.place, "points to a resource that is not in the Bundle"
                 continue
             version = _HISTORY.search(use.literal)
             if version:

@@ -68,6 +68,9 @@ class Codes:
         wrong = self._asking(
             system, code, display if type(display) is str else "", version if type(version) is str else ""
         )
+        if "/ValueSet/" in system:
+            severity = Severity.ERROR if self._refuse else Severity.WARNING
+            return severity, "code-invalid", "names a value set where its code system belongs"
         if wrong == "unknown-code":
             severity = Severity.ERROR if self._refuse else Severity.WARNING
             return severity, "code-invalid", "is not a code of the system that it names"

@@ -6,12 +6,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
 from salus.fhir.fhirpath.quantity import compare, of_fhir
 from salus.fhir.validate.period import in_order
+
+_URIS: Final = "urn:ietf:rfc:3986"
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S")
 
 Json = dict[str, Any]
 # Code, further step of the place, words.
@@ -36,6 +40,12 @@ def attachment(node: Json) -> list[Fault]:
         if stated not in (base64.b64encode(digest).decode(), digest.hex()):
             faults.append(("invalid", ".hash", "is not the SHA-1 of the data"))
     return faults
+
+
+def unlike_its_system(node: Json) -> bool:
+    """Whether an identifier in the system of URIs is none (https://hl7.org/fhir/R4/datatypes.html#Identifier)."""
+    value = node.get("value")
+    return node.get("system") == _URIS and type(value) is str and _SCHEME.match(value) is None
 
 
 def period(node: Json) -> list[Fault]:

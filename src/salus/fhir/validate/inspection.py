@@ -34,21 +34,22 @@ _CODED: Final = frozenset({"Coding", "Quantity", "Age", "Count", "Distance", "Du
 _ANY: Final = frozenset({"Resource", "DomainResource"})
 
 
-def inspect(resource: Json, surroundings: Surroundings = PLAIN) -> list[Finding]:
+def inspect(resource: Json, surroundings: Surroundings = PLAIN, *, fits: bool = True) -> list[Finding]:
     """Everything of these kinds.
 
     Args:
         resource: a resource of a known type; its content may break the schema.
+        fits: whether it does not. If it does, rules that read several places together are not asked.
     """
-    *_, found = inspecting(resource, surroundings)
+    *_, found = inspecting(resource, surroundings, fits=fits)
     return found
 
 
-def inspecting(resource: Json, surroundings: Surroundings = PLAIN) -> Iterator[list[Finding]]:
+def inspecting(resource: Json, surroundings: Surroundings = PLAIN, *, fits: bool = True) -> Iterator[list[Finding]]:
     """As `inspect`, in pieces: gives the list after each entry of a Bundle, and at the end."""
     kind = resource["resourceType"]
     conditional = kind == "Bundle" and str(resource.get("type")) in _CONDITIONAL
-    inspection = Inspection(surroundings, conditional=conditional)
+    inspection = Inspection(surroundings, conditional=conditional, fits=fits)
     for _ in inspection.entries(resource) if kind == "Bundle" else ():
         yield inspection.found
     inspection.resource(resource, kind)
@@ -58,7 +59,7 @@ def inspecting(resource: Json, surroundings: Surroundings = PLAIN) -> Iterator[l
 
 def references(resource: Json) -> list[Use]:
     """Every literal reference to another resource, with its place."""
-    inspection = Inspection(PLAIN, conditional=True)
+    inspection = Inspection(PLAIN, conditional=True, fits=False)
     inspection.resource(resource, resource["resourceType"])
     return inspection.uses
 
@@ -77,8 +78,9 @@ class _Scope:
 class Inspection:
     """A walk over one resource and all it holds."""
 
-    def __init__(self, surroundings: Surroundings, *, conditional: bool) -> None:
+    def __init__(self, surroundings: Surroundings, *, conditional: bool, fits: bool) -> None:
         self.surroundings = surroundings
+        self.fits = fits
         self.conditional = conditional
         self.found: list[Finding] = []
         self.ids: set[str] = set()  # whatever a link in a narrative may point to
@@ -124,10 +126,10 @@ class Inspection:
                     self.report("invariant", where, "points to a contained resource that is not there (ref-1)")
                 elif targets and ids[local[1:]] not in targets:
                     self.report("structure", where, "points to a contained resource of a type that may not stand here")
-        if kind == "Bundle":
+        if kind == "Bundle" and self.fits:
             for code, where, words in bundle_faults(resource, place, self.uses):
                 self.report(code, where, words)
-        if kind in special.RULES:
+        if kind in special.RULES and self.fits:
             for code, further, words in special.RULES[kind](resource, self.surroundings):
                 self.report(code, place + further, words)
 
@@ -172,6 +174,9 @@ class Inspection:
             wrong = self.surroundings.codes.fault(node)
             if wrong is not None:
                 self.report(wrong[1], place, wrong[2], wrong[0])
+        if kind == "Identifier" and elements.unlike_its_system(node):
+            severity = Severity.ERROR if self.surroundings.thorough else Severity.WARNING
+            self.report("value", f"{place}.value", "must be an absolute URI, because of its system", severity)
         if kind in elements.RULES:
             for code, further, words in elements.RULES[kind](node):
                 self.report(code, place + further, words)
@@ -191,7 +196,8 @@ class Inspection:
                 continue
             for severity, code, words in extensions.context_faults(definition, spot, modifier=modifier):
                 self.report(code, where, words, severity)
-            self.content(url, item, where)
+            if self.fits:
+                self.content(url, item, where)
 
     def content(self, url: str, item: Json, place: str) -> None:
         """What an extension holds, by its definition."""

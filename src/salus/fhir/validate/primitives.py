@@ -39,8 +39,30 @@ LARGEST_EXPONENT: Final = 300
 MOST_DIGITS: Final = 64
 
 
-ABSOLUTE: Final[Schema] = {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9+.\-]*:\S+$"}
+_IDENTIFYING: Final = [
+    {"not": {"pattern": r"^(?:urn:(?:oid|uuid):|oid:|uuid:)"}},
+    {"pattern": f"^(?:{_OID}|{_UUID.replace('0-9a-f', '0-9a-fA-F')})$"},
+]
+ABSOLUTE: Final[Schema] = {
+    "type": "string",
+    "pattern": r"^[A-Za-z][A-Za-z0-9+.\-]*:\S+$",
+    "anyOf": _IDENTIFYING,
+}
 """An absolute URI, where a relative one would name nothing: systems of codes and identifiers, `fullUrl`."""
+
+
+CONTENT_TYPE: Final[Schema] = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9!#$&^_.+\-]+/[A-Za-z0-9!#$&^_.+*\-]+(?:\s*;\s*[^\s=;]+=(?:[^\s\";]+|\"[^\"]*\"))*;?$",
+}
+"""A media type (https://www.rfc-editor.org/rfc/rfc6838), with parameters perhaps."""
+LANGUAGE: Final[Schema] = {"type": "string", "pattern": r"^[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*$"}
+"""A language tag by its form (https://www.rfc-editor.org/rfc/rfc5646)."""
+
+
+def _uri() -> Schema:
+    """Not empty, no spaces; an OID or UUID must be one, and must be written as a URN."""
+    return {**_pattern(r"\S+"), "anyOf": _IDENTIFYING}
 
 
 def _pattern(expression: str) -> Schema:
@@ -68,8 +90,8 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "string": _TEXT,
     "time": _pattern(_TIME),
     "unsignedInt": {"type": "integer", "minimum": 0, "maximum": _LARGEST_INT},
-    "uri": _pattern(r"\S+"),
-    "url": _pattern(r"\S+"),
+    "uri": _uri(),
+    "url": _uri(),
     "uuid": _pattern(_UUID),
     "xhtml": {"type": "string", "minLength": 1},
 }
@@ -92,8 +114,8 @@ WORDS: Final[dict[str, str]] = {
     "string": "must be text: not empty, at most 1 MB, no control characters",
     "time": "must be a time of day written hh:mm:ss",
     "unsignedInt": "must be a whole number from 0 to 2147483647, without quotes",
-    "uri": "must be a URI: not empty and without spaces",
-    "url": "must be a URL: not empty and without spaces",
+    "uri": "must be a URI: not empty, without spaces, and an OID or UUID written urn:oid:1.2.3 or urn:uuid:…",
+    "url": "must be a URL: not empty, without spaces, and an OID or UUID written urn:oid:1.2.3 or urn:uuid:…",
     "uuid": "must be a UUID written urn:uuid: and lower-case hexadecimal digits",
     "xhtml": "must be XHTML text that starts with a div element",
 }

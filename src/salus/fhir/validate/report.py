@@ -27,7 +27,9 @@ _LARGE: Final = 2000  # values
 _LONG: Final = 50  # items
 _KEPT: Final = 20
 _PLAIN: Final = {
-    "absolute": ("value", "must be an absolute URI"),
+    "absolute": ("value", "must be an absolute URI; an OID or UUID is written urn:oid:1.2.3 or urn:uuid:…"),
+    "content-type": ("value", "must be a media type such as image/png"),
+    "language": ("value", "must be a language tag such as de or de-CH"),
     "currency": ("value", "must be three capital letters of ISO 4217"),
     "dom-2": ("invariant", "must not hold contained resources itself (dom-2)"),
     "dom-4": ("invariant", "must not have a versionId, a lastUpdated or security labels (dom-4, dom-5)"),

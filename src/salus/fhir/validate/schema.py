@@ -22,7 +22,7 @@ import jsonschema_rs
 from salus.fhir.definitions import Field, resource_types, structure
 from salus.fhir.validate import invariants
 from salus.fhir.validate.members import Member, members, names
-from salus.fhir.validate.primitives import ABSOLUTE, SCHEMAS, reference_pattern
+from salus.fhir.validate.primitives import ABSOLUTE, CONTENT_TYPE, LANGUAGE, SCHEMAS, reference_pattern
 
 Schema = dict[str, Any]
 
@@ -58,6 +58,14 @@ FREQUENT: Final = (
 )
 _ANY_RESOURCE: Final = frozenset({"Resource", "DomainResource"})
 _ABSOLUTE: Final = frozenset({("Coding", "system"), ("Identifier", "system"), ("Bundle.entry", "fullUrl")})
+_CONTENT_TYPES: Final = frozenset(
+    {
+        ("Attachment", "contentType"),
+        ("Binary", "contentType"),
+        ("Signature", "targetFormat"),
+        ("Signature", "sigFormat"),
+    }
+)
 _NARROW: Final = 16  # types of a choice
 _CONSTRAINED_META: Final = ("versionId", "lastUpdated", "security")
 
@@ -143,6 +151,10 @@ def _value(path: str, member: Member) -> Schema:
         body = {**_ref("CodeableConcept"), **_coded(field.binding)}
     elif (path, member.name) in _ABSOLUTE:
         body = {"x-rule": ["absolute"], **ABSOLUTE}
+    elif (path, member.name) in _CONTENT_TYPES:
+        body = {"x-rule": ["content-type"], **CONTENT_TYPE}
+    elif member.name == "language" and member.type == "code" and path != "Expression":
+        body = {"x-rule": ["language"], **LANGUAGE}
     elif path == "Money" and member.name == "currency":
         # ISO 4217 is not listed in the definitions; its codes are three capital letters.
         body = {"x-rule": ["currency"], "type": "string", "pattern": "^[A-Z]{3}$"}

@@ -66,12 +66,33 @@ def measure_report(resource: Json, given: Surroundings) -> Iterator[Fault]:
                 yield "business-rule", f".group[{index}].measureScore", "must not be there for a measure of a cohort"
 
 
+def code_system(resource: Json, given: Surroundings) -> Iterator[Fault]:
+    """Its content is what it says it is (https://hl7.org/fhir/R4/codesystem.html#4.8.3)."""
+    count, content = resource.get("count"), resource.get("content")
+    if content == "complete" and type(count) is int and count != _concepts(resource):
+        yield "business-rule", ".count", "is not the number of concepts that a complete code system has"
+    if content == "supplement" and "supplements" not in resource:
+        yield "business-rule", ".supplements", "is required of a supplement"
+
+
+def _concepts(resource: Json) -> int:
+    found, waiting = 0, [resource]
+    while waiting:
+        inside = waiting.pop().get("concept")
+        for concept in inside if type(inside) is list else []:
+            if type(concept) is dict:
+                found += 1
+                waiting.append(concept)
+    return found
+
+
 def response(resource: Json, given: Surroundings) -> Iterator[Fault]:
     """See `questionnaires`."""
     return questionnaire_response(resource, given.knowledge)
 
 
 RULES: Final[dict[str, Callable[[Json, Surroundings], Iterator[Fault]]]] = {
+    "CodeSystem": code_system,
     "SearchParameter": search_parameter,
     "StructureDefinition": structure_definition,
     "MeasureReport": measure_report,

@@ -22,6 +22,7 @@ class Surroundings:
         codes: which codes there are.
         terms: answers about value sets.
         strict_extensions: whether an extension that nobody here has heard of is an error.
+        thorough: whether faults that records from elsewhere often have, and that harm nobody, are errors too.
     """
 
     knowledge: Knowledge
@@ -29,6 +30,7 @@ class Surroundings:
     codes: Codes = field(default_factory=Codes)
     terms: Terms = field(default_factory=Terms)
     strict_extensions: bool = False
+    thorough: bool = False
 
     @property
     def watched(self) -> Container[str]:

@@ -48,7 +48,7 @@ class Validator:
             canonicals or NOTHING, terms, strict_extensions=strict_extensions, strict_codes=strict_codes
         )
         self._surroundings = given
-        self._examining = replace(given, codes=Codes(given.terms.wrong, refuse=True))
+        self._examining = replace(given, codes=Codes(given.terms.wrong, refuse=True), thorough=True)
         self._profiling = Profiling(given.book, given.terms.member)
         self._demanded = dict(demanded or {})
         self._known_only = known_profiles_only
@@ -88,15 +88,17 @@ class Validator:
         for so_far in base.examining(resource, self._surroundings):
             found = so_far
             yield
+        errors = [one for one in found if one.severity is Severity.ERROR]
+        if errors:
+            raise base.refusal(errors)
         more = self._demanded.get(resource["resourceType"], ())
         by_profile: list[Finding] = []
         for piece in self._profiling.finding(resource, more, demanded=more, strict=self._known_only):
             by_profile += piece
             yield
-        for wrong, public in ((found, base.PUBLIC), (by_profile, _PUBLIC)):
-            errors = [one for one in wrong if one.severity is Severity.ERROR]
-            if errors:
-                raise base.refusal(errors, public)
+        errors = [one for one in by_profile if one.severity is Severity.ERROR]
+        if errors:
+            raise base.refusal(errors, _PUBLIC)
 
     def examine(self, resource: Json, profiles: tuple[str, ...] = ()) -> list[Finding]:
         """Everything there is to say about a resource.
@@ -122,6 +124,11 @@ class Validator:
         for so_far in base.examining(resource, self._examining):
             found = so_far
             yield []
+        if not base.fits(resource):
+            words = "Profiles were not asked: the structure has to be right first."
+            found = [*found, Finding(Severity.INFORMATION, "informational", words, resource["resourceType"])]
+            yield list(dict.fromkeys(found))
+            return
         more = (*self._demanded.get(resource["resourceType"], ()), *profiles)
         for by_profile in self._profiling.finding(resource, more, demanded=more, warn=True):
             found = [*found, *by_profile]

@@ -23,7 +23,7 @@ from salus.fhir.validate.primitives import LARGEST_EXPONENT, MOST_DIGITS
 DEEPEST: Final = 200
 # Types with rules of their own, which are always looked at.
 ALWAYS: Final = frozenset(
-    {"Bundle", "MeasureReport", "QuestionnaireResponse", "SearchParameter", "StructureDefinition"}
+    {"Bundle", "CodeSystem", "MeasureReport", "QuestionnaireResponse", "SearchParameter", "StructureDefinition"}
 )
 
 

@@ -54,8 +54,9 @@ class Book:
         found = self._checkers.get(canonical, _MISSING)
         if found is _MISSING:
             tree = self.tree(canonical)
-            found = None if tree is None else Checker(self.type_of(canonical), Compiler(self).checks(tree))
-            self._checkers[canonical] = found
+            if tree is None:
+                return None  # not kept: anybody may name profiles that do not exist
+            found = self._checkers[canonical] = Checker(self.type_of(canonical), Compiler(self).checks(tree))
         return found  # type: ignore[return-value]
 
     def conforms(self, run: Run, item: Item, canonical: str) -> bool | None:
@@ -97,14 +98,14 @@ class Book:
         """The tree of a profile."""
         found = self._trees.get(canonical, _MISSING)
         if found is _MISSING:
-            self._trees[canonical] = None  # a profile that is its own base ends here
             definition = self._knowledge.definition(canonical)
-            found = None
-            if definition is not None:
-                try:
-                    found = self.grown(definition)
-                except (UnknownPathError, KeyError, TypeError, AttributeError):
-                    found = None
+            if definition is None:
+                return None  # not kept: anybody may name profiles that do not exist
+            self._trees[canonical] = None  # a profile that is its own base ends here
+            try:
+                found = self.grown(definition)
+            except (UnknownPathError, KeyError, TypeError, AttributeError):
+                found = None  # it is broken, and so no profile
             self._trees[canonical] = found
         return found  # type: ignore[return-value]
 
