@@ -18,6 +18,7 @@ from salus.fhir.definitions import resource_types
 from salus.fhir.search import controls, query, reading
 from salus.fhir.search.parameters import parameters
 from salus.http.errors import STATUS
+from salus.http.offered import offered
 from salus.http.table import routes
 from salus.kernel.settings import SECTIONS
 from tests.docs.pages import ROOT, blocks, rows, sections, text_of
@@ -137,7 +138,9 @@ def test_reasons_and_limits_of_search_are_those_of_the_program() -> None:
 
 
 def test_interactions_are_those_of_the_capability_statement() -> None:
-    rest = capability("https://example.org/fhir", "0")["rest"][0]
+    anything: Any = SimpleNamespace()
+    answered = offered(routes(anything, anything, lambda: None).routes)
+    rest = capability("https://example.org/fhir", "0", answered)["rest"][0]
     known = {each["code"] for resource in rest["resource"] for each in resource["interaction"]}
     known |= {each["code"] for each in rest["interaction"]}
     assert {row[0] for row in rows(sections(text_of("docs/reference/interactions.md"))[""])} == known

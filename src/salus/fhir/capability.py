@@ -7,7 +7,7 @@ https://hl7.org/fhir/R4/capabilitystatement.html
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from salus.fhir.definitions import resource_types
 from salus.fhir.operations.definition import Definition, definition_url
@@ -19,24 +19,27 @@ PUBLISHED = "2026-11-24"
 
 Profiles = tuple[tuple[str, tuple[str, ...]], ...]
 
-_INTERACTIONS = (
-    "read",
-    "vread",
-    "update",
-    "patch",
-    "delete",
-    "history-instance",
-    "history-type",
-    "create",
-    "search-type",
-)
-_KEPT_APART = {"AuditEvent": ("read", "search-type"), "OperationDefinition": ("read", "search-type")}
+
+class Offered(NamedTuple):
+    """What the routes answer.
+
+    Attributes:
+        on_type, on_system: codes of interactions.
+        conditional: which of create, update, patch and delete go by a condition in the address.
+        apart: types that are not records, with their own interactions.
+    """
+
+    on_type: tuple[str, ...] = ()
+    on_system: tuple[str, ...] = ()
+    conditional: frozenset[str] = frozenset()
+    apart: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @lru_cache(maxsize=64)
 def capability(
     base: str,
     version: str,
+    offered: Offered,
     operations: tuple[Definition, ...] = (),
     *,
     deletes_several: bool = False,
@@ -48,6 +51,7 @@ def capability(
     Args:
         base: FHIR base address of the tenant.
         version: version of Salus.
+        offered: what the routes answer.
         operations: every operation that can be called.
         profiles: what records of a type may be held to, by type.
         deletes_several: whether a conditional delete may delete more than one record.
@@ -71,18 +75,18 @@ def capability(
                     "description": "Every request but this one needs a bearer token. TLS 1.3 only.",
                 },
                 "resource": [
-                    _resource(type_, registry, deletes_several=deletes_several)
+                    _resource(type_, registry, offered, deletes_several=deletes_several)
                     | _profiles(type_, profiles)
-                    | _operations(type_, base, operations)
+                    | _operations(type_, base, offered, operations)
                     for type_ in resource_types()
                 ],
-                "interaction": [{"code": code} for code in ("transaction", "batch", "history-system", "search-system")],
+                "interaction": [{"code": code} for code in offered.on_system],
                 "searchParam": _shared(),
                 "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{_code(name)}" for name in compartments()],
             }
         ],
     }
-    described["rest"][0] |= _operations("", base, operations)
+    described["rest"][0] |= _operations("", base, offered, operations)
     return described
 
 
@@ -91,9 +95,9 @@ def _profiles(type_: str, profiles: Profiles) -> dict[str, Any]:
     return {"supportedProfile": list(found)} if found else {}
 
 
-def _operations(type_: str, base: str, operations: tuple[Definition, ...]) -> dict[str, Any]:
+def _operations(type_: str, base: str, offered: Offered, operations: tuple[Definition, ...]) -> dict[str, Any]:
     """Those of a type, or with "" those of the system."""
-    if type_ in _KEPT_APART:
+    if type_ in dict(offered.apart):
         return {}
     found = [
         {"name": each.code, "definition": definition_url(each, base)} for each in operations if _applies(each, type_)
@@ -107,12 +111,12 @@ def _applies(operation: Definition, type_: str) -> bool:
     return operation.levels != ("system",) and (not operation.types or type_ in operation.types)
 
 
-def _resource(type_: str, registry: Registry, *, deletes_several: bool) -> dict[str, Any]:
-    kept_apart = _KEPT_APART.get(type_)
+def _resource(type_: str, registry: Registry, offered: Offered, *, deletes_several: bool) -> dict[str, Any]:
+    kept_apart = dict(offered.apart).get(type_)
     described: dict[str, Any] = {
         "type": type_,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
-        "interaction": [{"code": code} for code in kept_apart or _INTERACTIONS],
+        "interaction": [{"code": code} for code in kept_apart or offered.on_type],
     }
     if kept_apart:
         return described
@@ -123,8 +127,8 @@ def _resource(type_: str, registry: Registry, *, deletes_several: bool) -> dict[
         "updateCreate": True,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
-        "conditionalUpdate": True,
-        "conditionalDelete": "multiple" if deletes_several else "single",
+        "conditionalUpdate": "update" in offered.conditional,
+        "conditionalDelete": _deletes(offered, several=deletes_several),
         "referencePolicy": ["literal", "logical"],
         "searchInclude": ["*", *(f"{type_}:{code}" for code, known in supported.items() if known.kind == "reference")],
         "searchRevInclude": ["*", *_pointing_to().get(type_, ())],
@@ -132,6 +136,46 @@ def _resource(type_: str, registry: Registry, *, deletes_several: bool) -> dict[
             {"name": code, "definition": known.url, "type": known.kind} for code, known in supported.items()
         ],
     }
+    return described
+
+
+def _deletes(offered: Offered, *, several: bool) -> str:
+    if "delete" not in offered.conditional:
+        return "not-supported"
+    return "multiple" if several else "single"
+
+
+def terminology_capability(
+    base: str, systems: tuple[tuple[str, str], ...], operations: tuple[Definition, ...]
+) -> dict[str, Any]:
+    """Describe the terminology (https://hl7.org/fhir/R4/terminologycapabilities.html).
+
+    Args:
+        systems: url and version ("" for none) of every code system that is here.
+        operations: every operation that can be called; `$expand` says which parameters there are.
+    """
+    versions: dict[str, list[str]] = {}
+    for url, version in systems:
+        versions.setdefault(url, []).extend([version] if version else [])
+    expand = next((each for each in operations if each.code == "expand"), None)
+    described: dict[str, Any] = {
+        "resourceType": "TerminologyCapabilities",
+        "status": "active",
+        "date": PUBLISHED,
+        "kind": "instance",
+        "implementation": {"description": "Salus health records", "url": base},
+        "lockedDate": False,
+        "codeSystem": [
+            {"uri": url, "version": [{"code": code} for code in codes]} if codes else {"uri": url}
+            for url, codes in versions.items()
+        ],
+        "expansion": {"hierarchical": False, "paging": True, "incomplete": False},
+        "validateCode": {"translations": False},
+        "translation": {"needsMap": True},
+        "closure": {"translation": False},
+    }
+    if expand is not None:
+        described["expansion"]["parameter"] = [{"name": each.name, "documentation": each.doc} for each in expand.inputs]
     return described
 
 

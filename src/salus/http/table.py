@@ -10,7 +10,8 @@ from salus.audit.reader import AuditReader
 from salus.http import auth_api, health
 from salus.http.audit_api import list_events, read_event
 from salus.http.auth_api import Identity
-from salus.http.fhir_api import history, instance, operations, searching, system, type_level
+from salus.http.fhir_api import history, instance, metadata, operations, searching, system, type_level
+from salus.http.offered import offered
 from salus.http.routes import PUBLIC, SELF, Route, Router
 from salus.records.operations.table import OPERATIONS
 
@@ -31,13 +32,15 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
     p = Permission
     record = "/fhir/{type}/{id}"
     operation = "/fhir/OperationDefinition"
-    return Router(
+    known: list[Route] = []
+    described = metadata.metadata(lambda: offered(known))
+    known.extend(
         [
             Route("GET", "/health", PUBLIC, health.live, "Says that the process is alive."),
             Route("GET", "/health/ready", PUBLIC, health.ready(ready), "Says that keys and database answer."),
             Route("POST", "/auth/token", PUBLIC, auth_api.sign_in(identity), "Signs a person in."),
             Route("POST", "/auth/sign-out", SELF, auth_api.sign_out(identity), "Ends the token it is sent with."),
-            Route("GET", "/fhir/metadata", PUBLIC, system.metadata, "What this server can do."),
+            Route("GET", "/fhir/metadata", PUBLIC, described, "What this server can do."),
             Route(
                 "GET",
                 "/fhir/AuditEvent",
@@ -79,3 +82,4 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
             Route("POST", f"{record}/_search", p.RECORD_SEARCH, searching.of_compartment, _COMPARTMENT),
         ]
     )
+    return Router(known)

@@ -1,41 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base address: capabilities, batch and transaction.  https://hl7.org/fhir/R4/http.html#transaction"""
+"""The base address: batch and transaction.  https://hl7.org/fhir/R4/http.html#transaction"""
 
 from __future__ import annotations
 
-from salus import __version__
 from salus.fhir import bundle, json
-from salus.fhir.capability import capability
 from salus.http.formats import resource_of
 from salus.http.message import FHIR_JSON, Response
 from salus.http.negotiate import Preferences, check_accept, check_content
 from salus.http.routes import Call
 from salus.kernel.errors import Issue, Kind, Problem
-from salus.knowledge.profiles import profiles
 from salus.records.interactions.answer import results
 from salus.records.interactions.batch import batch
 from salus.records.interactions.entry import Fresh, entries_apart
 from salus.records.interactions.targets import PIN
 from salus.records.interactions.transaction import transaction
 from salus.records.operations.in_batch import operate
-from salus.records.operations.table import OPERATIONS
-
-
-async def metadata(call: Call) -> Response:
-    """GET /fhir/metadata: needs no credential (https://hl7.org/fhir/R4/http.html#capabilities)."""
-    check_accept(call.request)
-    definitions = tuple(operation.definition for operation in OPERATIONS)
-    several = call.context.services.limits.conditional_deletes > 1
-    known = profiles(call.context.knowledge)
-    described = capability(
-        call.context.base,
-        __version__,
-        definitions,
-        deletes_several=several,
-        profiles=known,
-        registry=call.context.lens.registry,
-    )
-    return Response(200, json.encode(described), FHIR_JSON)
 
 
 async def bundle_in(call: Call) -> Response:

@@ -8,7 +8,7 @@ What is hidden reads like what is absent, in references and in counts too. There
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from salus.access.permissions import Permission
@@ -20,12 +20,10 @@ from salus.fhir.graphql import document, introspection, shape
 from salus.fhir.graphql.select import Answer, Found, Selecting
 from salus.fhir.operations.definition import Definition, Parameter
 from salus.fhir.references import local_reference
-from salus.fhir.search.parameters import parameters
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import hits
 from salus.records.context import Context
 from salus.records.finding import plan_of, read_query
-from salus.records.lens import lens
 from salus.records.operations.operation import Invocation, Operation, Result
 from salus.records.pages import Page, Planned, link_of, page_of
 from salus.records.paging import Cursor, open_cursor, seal_cursor
@@ -97,7 +95,7 @@ class _Records:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._bases = lens(ctx.base).bases
+        self._bases = ctx.lens.bases
         self._permits: dict[tuple[Permission, str], Permit] = {}
         self._known: dict[tuple[str, str], Json] = {}
         self._searches = 0
@@ -168,7 +166,7 @@ class _Records:
         cursor: Cursor | None = None
         if sealed:
             cursor = open_cursor(ctx, str(sealed), f"search {type_}")
-        pairs = list(cursor.query) if cursor is not None else _pairs(type_, arguments)
+        pairs = list(cursor.query) if cursor is not None else _pairs(ctx.lens.registry.parameters(type_), arguments)
         query = read_query(ctx, permit, pairs)
         limits = ctx.services.limits
         count = min(limits.page_size if query.count is None else query.count, limits.page_size_max)
@@ -188,9 +186,8 @@ class _Records:
         return json.decode(version.body)
 
 
-def _pairs(type_: str, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _pairs(known: Container[str], arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Search parameters from arguments: `_` stands for the hyphen that GraphQL does not have, a list means OR."""
-    known = parameters(type_)
     pairs = []
     for name, value in arguments.items():
         if value is None or name == "_cursor":
