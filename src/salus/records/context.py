@@ -23,6 +23,7 @@ from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import Limits
 from salus.knowledge.library import Library
 from salus.records.lens import Lens, lens
+from salus.records.orders import Orders
 from salus.records.store.store import Store
 
 P = ParamSpec("P")
@@ -41,6 +42,7 @@ class Services:
         terminology: gives, for one request, what answers questions about codes.
         base_url: address of this server without the tenant and `/fhir`.
         line: where those who lost a race wait for their next attempt, one at a time.
+        orders: of recent sorted searches, for their further pages.
     """
 
     access: Access
@@ -54,6 +56,7 @@ class Services:
     validator: Validator
     terminology: Callable[[Any], Terminology] = lambda _: Nothing()
     line: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
+    orders: Orders = field(default_factory=Orders, compare=False)
 
 
 @dataclass(slots=True)

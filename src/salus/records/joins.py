@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.fhir.references import local_reference
-from salus.fhir.search.clauses import Chain, Clause, Has, Join, Listed, Step, TargetsValue
+from salus.fhir.search.clauses import Chain, Clause, Has, Join, Listed, ReferenceValue, Step, TargetsValue
 from salus.fhir.search.match import matcher
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import Hit, hits, plan_alone, refuse_masked
@@ -23,6 +24,9 @@ from salus.records.context import Context
 from salus.records.lists import members
 from salus.records.store.index import Plan
 from salus.records.terms import CONTAINED
+
+_FEW = 50
+"""Candidates that are asked one by one whether something points to them."""
 
 _MAX_NAMED = 2_000
 """Reference tokens in one question; beyond them the candidates are opened and compared."""
@@ -63,7 +67,7 @@ class Joins:
             case Chain():
                 return self._chained(permit, how, step)
             case Has():
-                return how.among(self._pointed_to(permit.type, step))
+                return self._had(permit, how, step)
             case Listed():
                 return how.among(self._listed(permit.type, step))
         raise Problem(Kind.FAULT, "The search could not be read.", "a plain clause among the joins")
@@ -91,21 +95,55 @@ class Joins:
         targets = TargetsValue(frozenset(names))
         return Clause(chain.parameter, "reference", chain.families, "", (targets,), (), indexed=True, text=join.text)
 
+    def _had(self, permit: Permit, how: Plan, has: Has) -> Plan:
+        """Either look up all that is pointed to, or, where few records are left, ask of each whether it is."""
+        if not self._few(permit, how):
+            return how.among(self._pointed_to(permit.type, has))
+        ctx = self._ctx
+        source = ctx.decide(Permission.RECORD_SEARCH, has.type)
+        refuse_masked(ctx, source, {has.parameter})
+        _, inner = self._planned(has.type, has.step)
+        self.relied[has.type, inner.expression] = None
+
+        def pointed_to(resource: dict[str, Any], _rows: list[tuple[Any, ...]]) -> bool:
+            end = (ReferenceValue(permit.type, resource["id"]),)
+            clause = Clause("", "reference", has.families, "", end, (permit.type,), indexed=True, text="")
+            also = plan_alone(ctx, source, (clause,), lasting=self._lasting)
+            expression = " AND ".join(part for part in (inner.expression, also.expression) if part)
+            narrowed = replace(inner, expression=expression, rest=(*inner.rest, *also.rest))
+            return any(self._counted(hits(ctx, source, narrowed, expected=2)))
+
+        return replace(how, checks=(*how.checks, pointed_to))
+
+    def _few(self, permit: Permit, how: Plan) -> bool:
+        if how.ids is not None:
+            return len(how.ids) <= _FEW
+        if not how.expression or self._lasting:
+            return False
+        candidates = self._ctx.store.reader.candidates(permit, how.expression, updated=how.updated, batch=_FEW + 1)
+        return sum(1 for _ in islice(candidates, _FEW + 1)) <= _FEW
+
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _hits(self, type_: str, step: Step, *, content: bool = False) -> Iterator[Hit]:
         """Records of a type that fulfil a step and that the actor may search."""
+        permit, how = self._planned(type_, step)
+        self.relied[type_, how.expression] = None
+        yield from self._counted(hits(self._ctx, permit, how, expected=256, content=content))
+
+    def _planned(self, type_: str, step: Step) -> tuple[Permit, Plan]:
         ctx = self._ctx
         permit = ctx.decide(Permission.RECORD_SEARCH, type_)
         refuse_masked(ctx, permit, {step.parameter} if isinstance(step, Clause | Chain) else ())
         if isinstance(step, Clause):
-            how = plan_alone(ctx, permit, (step,), lasting=self._lasting)
-        else:
-            how = self._narrowed(permit, plan_alone(ctx, permit, (), lasting=self._lasting), step)
-        self.relied[type_, how.expression] = None
-        for hit in hits(ctx, permit, how, expected=256, content=content):
+            return permit, plan_alone(ctx, permit, (step,), lasting=self._lasting)
+        return permit, self._narrowed(permit, plan_alone(ctx, permit, (), lasting=self._lasting), step)
+
+    def _counted(self, found: Iterator[Hit]) -> Iterator[Hit]:
+        """The same, until all steps together have looked at too many records."""
+        for hit in found:
             self._opened += 1
-            if self._opened > ctx.services.limits.search_candidates:
+            if self._opened > self._ctx.services.limits.search_candidates:
                 text = "The search would have to look at too many other records; narrow what it chains to."
                 raise Problem(Kind.TOO_COSTLY, text)
             yield hit

@@ -12,31 +12,19 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
 
 import msgspec
 
-from salus.access.permit import Permit
 from salus.fhir.search.clauses import Query, Sort
 from salus.fhir.search.query import canonical
-from salus.fhir.search.sort import sort_key
-from salus.kernel.errors import Kind, Problem
-from salus.records.candidates import Hit, hits, judged, stored_rows
+from salus.records.candidates import Hit, hits, judged
 from salus.records.context import Context
 from salus.records.paging import Cursor
-from salus.records.store.index import Plan
-from salus.records.store.schema import Row
+from salus.records.placing import Placed, Planned, Span
+from salus.records.sorting import in_order
 
 _NEWEST_FIRST = (Sort("_lastUpdated", descending=True),)
 _REMEMBERED = 100  # pages back that a link knows the way to
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One type of a search, ready to be answered."""
-
-    permit: Permit
-    how: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,40 +40,6 @@ class Page:
     first: Cursor | None
     previous: Cursor | None
     next: Cursor | None
-
-
-@dataclass(slots=True)
-class _Placed:
-    """A hit and where it stands.
-
-    Attributes:
-        at: `seq` of its row when the search began.
-        rows: index rows of its content at that moment, for sorting.
-    """
-
-    hit: Hit | None
-    at: int
-    type: str
-    rows: list[tuple[Any, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Which part of the order a page takes.
-
-    Attributes:
-        start: newest row when the search began.
-        before: the page begins behind the row with this `seq`; None for the first page.
-        wanted: so many hits at most.
-        content: decode the hits.
-        resumed: something was written since the search began.
-    """
-
-    start: int
-    before: int | None
-    wanted: int
-    content: bool
-    resumed: bool
 
 
 def link_of(path: str, query: Query, count: int, types: Sequence[str] = ()) -> Cursor:
@@ -115,16 +69,16 @@ def page_of(
     newest = ctx.store.reader.last_seq()
     start = cursor.start if cursor is not None and cursor.start is not None else newest
     before = cursor.before if cursor is not None else None
-    span = _Span(start, before, count + 1, content=bool(query.include), resumed=start < newest)
+    span = Span(start, before, count + 1, content=bool(query.include), resumed=start < newest)
+    first = msgspec.structs.replace(link, start=start)
     if not query.sort or query.sort == _NEWEST_FIRST:
         found = _newest_first(ctx, planned, span)
     else:
-        found = _sorted(ctx, planned, query.sort, span)
+        found = in_order(ctx, planned, query.sort, span, first)
     page = [placed.hit for placed in found[:count] if placed.hit is not None]
     more = len(found) > count
     if not more and before is None:
         return Page(page, None, None, None)
-    first = msgspec.structs.replace(link, start=start)
     way = cursor.way if cursor is not None else ()
     previous = None
     if before is not None and way:
@@ -135,13 +89,13 @@ def page_of(
     return Page(page, first if before is not None else None, previous, following)
 
 
-def _newest_first(ctx: Context, planned: Sequence[Planned], span: _Span) -> list[_Placed]:
+def _newest_first(ctx: Context, planned: Sequence[Planned], span: Span) -> list[Placed]:
     top = min(span.start + 1, span.before if span.before is not None else span.start + 1)
     sources = [
         hits(ctx, part.permit, part.how, before=top, expected=span.wanted, content=span.content) for part in planned
     ]
     ordered = sources[0] if len(sources) == 1 else heapq.merge(*sources, key=lambda hit: -hit.row.seq)
-    found = [_Placed(hit, hit.row.seq, hit.row.type, []) for hit in islice(ordered, span.wanted)]
+    found = [Placed(hit, hit.row.seq, hit.row.type, []) for hit in islice(ordered, span.wanted)]
     if not span.resumed:  # nothing can have moved since the beginning
         return found
     # Then those that were rewritten since: their place is where their row was.
@@ -151,7 +105,7 @@ def _newest_first(ctx: Context, planned: Sequence[Planned], span: _Span) -> list
     return sorted(found, key=lambda placed: -placed.at)[: span.wanted]
 
 
-def _moved(ctx: Context, part: Planned, span: _Span, bottom: int, top: int) -> list[_Placed]:
+def _moved(ctx: Context, part: Planned, span: Span, bottom: int, top: int) -> list[Placed]:
     permit, how = part.permit, part.how
     named = None if how.ids is None else {ctx.store.rid(permit.actor.tenant, permit.type, id_) for id_ in how.ids}
     moved = {
@@ -160,55 +114,4 @@ def _moved(ctx: Context, part: Planned, span: _Span, bottom: int, top: int) -> l
         if bottom < at < top and (named is None or row.rid in named)
     }
     again = judged(ctx, permit, how, [row for row, _ in moved.values()], content=span.content)
-    return [_Placed(hit, moved[hit.row.rid][1], hit.row.type, []) for hit in again]
-
-
-def _sorted(ctx: Context, planned: Sequence[Planned], sort: tuple[Sort, ...], span: _Span) -> list[_Placed]:
-    """All hits in order, from the first behind the row `before` on; records without a value come at the end."""
-    found = [
-        placed
-        for part in planned
-        for hit in hits(ctx, part.permit, part.how, content=True)
-        if (placed := _place(ctx, part.permit, hit, span.start))
-    ]
-    before = span.before
-    if before is not None and all(placed.at != before for placed in found):
-        found += _mark(ctx, planned, before)  # the last one given has gone: its old row still marks the place
-    found.sort(key=lambda placed: -placed.at)
-    registry = ctx.lens.registry
-    for each in reversed(sort):  # the weightiest last, each pass stable
-        known = {part.permit.type: registry.parameters(part.permit.type)[each.parameter] for part in planned}
-        found.sort(
-            key=lambda placed: sort_key(known[placed.type], placed.rows, descending=each.descending),
-            reverse=each.descending,
-        )
-    position = next((number for number, placed in enumerate(found) if placed.at == before), -1)
-    return found[position + 1 :]
-
-
-def _mark(ctx: Context, planned: Sequence[Planned], before: int) -> list[_Placed]:
-    for part in planned:
-        row = ctx.store.reader.at(part.permit, before)
-        if row is not None:
-            return [_Placed(None, before, row.type, _rows_of(ctx, part.permit, row))]
-    return []
-
-
-def _place(ctx: Context, permit: Permit, hit: Hit, start: int) -> _Placed | None:
-    if hit.row.seq <= start:
-        rows = ctx.lens.extractor.rows(hit.content or {})
-        return _Placed(hit, hit.row.seq, hit.row.type, [*rows, *stored_rows(hit.version)])
-    former = ctx.store.reader.former(permit, hit.row.rid, start)
-    if former is None:
-        return None
-    return _Placed(hit, former.seq, hit.row.type, _rows_of(ctx, permit, former))
-
-
-def _rows_of(ctx: Context, permit: Permit, row: Row) -> list[tuple[Any, ...]]:
-    try:
-        version, content = ctx.store.open_with_content(permit, row)
-    except Problem as problem:
-        if problem.kind is not Kind.GONE:
-            raise
-        return []
-    return [*ctx.lens.extractor.rows(content), *stored_rows(version)]
+    return [Placed(hit, moved[hit.row.rid][1], hit.row.type, []) for hit in again]

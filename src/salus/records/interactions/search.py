@@ -17,8 +17,9 @@ from salus.records.candidates import hits
 from salus.records.context import Context, audited
 from salus.records.finding import plan_of
 from salus.records.includes import included
-from salus.records.pages import Page, Planned, link_of, page_of
+from salus.records.pages import Page, link_of, page_of
 from salus.records.paging import Cursor, open_cursor
+from salus.records.placing import Planned
 from salus.records.scope import Pairs, Scope, compartment_scope, parts_of, permits_of, system_scope, type_scope
 from salus.records.searchset import Found, searchset
 from salus.records.store.store import entities

@@ -37,8 +37,9 @@ from salus.records.candidates import Hit
 from salus.records.context import Context
 from salus.records.operations.operation import Invocation, Operation, Result
 from salus.records.operations.referenced import Permits, followed
-from salus.records.pages import Planned, page_of
+from salus.records.pages import page_of
 from salus.records.paging import Cursor, open_cursor, seal_cursor
+from salus.records.placing import Planned
 from salus.records.store.index import Plan
 from salus.records.store.read import Span
 from salus.records.store.schema import Row

@@ -25,8 +25,9 @@ from salus.records.candidates import hits
 from salus.records.context import Context
 from salus.records.finding import plan_of, read_query
 from salus.records.operations.operation import Invocation, Operation, Result
-from salus.records.pages import Page, Planned, link_of, page_of
+from salus.records.pages import Page, link_of, page_of
 from salus.records.paging import Cursor, open_cursor, seal_cursor
+from salus.records.placing import Planned
 from salus.records.store.schema import Row
 from salus.records.store.store import Version, entities
 from salus.records.wording import absent, attempted, gone
