@@ -7,6 +7,7 @@ evaluates `salus.fhir.search.match` over the rows of every record, without keys,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
@@ -36,7 +37,41 @@ _PER_TYPE = 60
 _ORDERED = {"token", "string", "date", "reference", "number", "quantity", "uri"}
 
 
-class Oracle:
+class Plain:
+    """A store, and the records in it in the plain.
+
+    Attributes:
+        plain: (resource, lastUpdated in ms) by type, in the order of writing.
+    """
+
+    def __init__(self, clinic: Clinic, types: Sequence[str]) -> None:
+        self.clinic = clinic
+        self.ctx: Context = clinic.context()
+        self.plain: dict[str, list[tuple[JSON, int]]] = {}
+        for type_ in types:  # what every clinic has
+            here = reversed(clinic.as_("service").find(type_))
+            self.plain[type_] = [(each, _ms(each["meta"]["lastUpdated"])) for each in here]
+
+    def put(self, type_: str, resource: JSON) -> None:
+        """Keep a record."""
+        prepared, _ = update.stage(self.ctx, type_, resource["id"], resource)
+        event = self.ctx.event(EventType.RECORD_UPDATE, reason="test", entities=prepared.entities)
+        self.clinic.run(self.ctx.commit(unit_of([prepared]), event))
+        self.plain[type_].append((json.decode(prepared.version.body), prepared.version.updated))
+
+    def stored(self, type_: str, asked: Pairs) -> list[str]:
+        """Ids that the encrypted store answers with, over all pages."""
+        found: list[str] = []
+        while True:
+            bundle = json.decode(self.clinic.run(search.search(self.ctx, type_, asked)))
+            found += [entry["resource"]["id"] for entry in bundle.get("entry", ())]
+            following = [link["url"] for link in bundle["link"] if link["relation"] == "next"]
+            if not following:
+                return found
+            asked = [("_page", following[0].partition("_page=")[2])]
+
+
+class Oracle(Plain):
     """A store full of random records, and the same records in the plain.
 
     Args:
@@ -47,13 +82,8 @@ class Oracle:
     """
 
     def __init__(self, clinic: Clinic, seed: int, *, bent: bool = True) -> None:
-        self.clinic = clinic
-        self.ctx: Context = clinic.context()
-        self.plain: dict[str, list[tuple[JSON, int]]] = {type_: [] for type_ in TYPES}
+        super().__init__(clinic, TYPES)
         self._extractor = Extractor([f"{BASE}/fhir"])
-        for type_ in TYPES:  # what every clinic has
-            for resource in reversed(clinic.as_("service").find(type_)):
-                self.plain[type_].append((resource, _ms(resource["meta"]["lastUpdated"])))
         random = Random(seed)
         chosen: dict[str, list[JSON]] = {type_: [] for type_ in TYPES}
         for chart in population(seed, 3, date(2026, 1, 1)):
@@ -72,13 +102,6 @@ class Oracle:
             for type_, records in self.plain.items()
         }
 
-    def put(self, type_: str, resource: JSON) -> None:
-        """Keep a record."""
-        prepared, _ = update.stage(self.ctx, type_, resource["id"], resource)
-        event = self.ctx.event(EventType.RECORD_UPDATE, reason="test", entities=prepared.entities)
-        self.clinic.run(self.ctx.commit(unit_of([prepared]), event))
-        self.plain[type_].append((json.decode(prepared.version.body), prepared.version.updated))
-
     def _all_rows(self, resource: JSON, updated: int) -> list[tuple[Any, ...]]:
         own = [("_id", "token", "", resource["id"]), ("_lastUpdated", "date", updated, updated + 1)]
         known = parameters(resource["resourceType"]).values()
@@ -86,17 +109,6 @@ class Oracle:
         return [*self._extractor.rows(resource, texts=True), *items, *words.rows(resource), *own]
 
     # ── the two sides ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def stored(self, type_: str, asked: Pairs) -> list[str]:
-        """Ids that the encrypted store answers with, over all pages."""
-        found: list[str] = []
-        while True:
-            bundle = json.decode(self.clinic.run(search.search(self.ctx, type_, asked)))
-            found += [entry["resource"]["id"] for entry in bundle.get("entry", ())]
-            following = [link["url"] for link in bundle["link"] if link["relation"] == "next"]
-            if not following:
-                return found
-            asked = [("_page", following[0].partition("_page=")[2])]
 
     def naive(self, type_: str, asked: Pairs) -> list[str]:
         """The same by looking at every record."""
