@@ -16,6 +16,7 @@ from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER
 from salus.app.providers import provider_of
 from salus.audit.verify import verify
 from salus.crypto.keyring import open_keyring
+from salus.crypto.kms.provider import KeyProvider
 from salus.kernel.db import Connection, open_database
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings
@@ -81,9 +82,12 @@ def _flush(folder: Path) -> Iterator[Finding]:
 def _inside(settings: Settings) -> Iterator[Finding]:
     try:
         provider = provider_of(settings)
+        began = time.perf_counter()
         provider.health()
+        taken = (time.perf_counter() - began) * 1000
         keyring = open_keyring(settings.folder / KEYS_FOLDER, provider)
-        yield Finding("ok", f"the key provider ({provider.name}) gives out keys")
+        asked = f"the key provider ({settings.keys.provider}) wraps and unwraps in {taken:.1f} ms"
+        yield Finding("ok", f"{asked}; {_able(provider)}")
         db = open_database(settings.folder / DATABASE, keyring.page_key("records"))
     except Problem as problem:
         yield Finding("WRONG", problem.public, problem.detail)
@@ -104,6 +108,14 @@ def _inside(settings: Settings) -> Iterator[Finding]:
         db.close()
         keyring.close()
         provider.close()
+
+
+def _able(provider: KeyProvider) -> str:
+    """What a provider can do, in words."""
+    can = provider.capabilities
+    binds = "it binds each key to its tenant" if can.binds_context else "an envelope binds each key to its tenant"
+    destroys = f"a version is destroyed {can.destroyed}" if can.destroys else "it cannot destroy a single version"
+    return f"{binds}; {destroys}"
 
 
 def _index(db: Connection, tenant: str) -> Finding:

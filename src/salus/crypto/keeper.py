@@ -36,6 +36,10 @@ class Leased(Protocol):
         """Elapsed seconds of the next renewal or end of a lease."""
         ...
 
+    def holds(self, name: str) -> bool:
+        """Whether a tenant's keys can be used."""
+        ...
+
     def renew(self, name: str) -> None:
         """Ask the provider for a key; raises Problem."""
         ...
@@ -97,7 +101,8 @@ class Keeper:
         with self._bell:
             wanted = dict(self._wanted)
         for name, future in wanted.items():
-            problem = self._renewed(name)
+            # Somebody may have asked in the moment in which the keys for those before came.
+            problem = None if self._keys.holds(name) else self._renewed(name)
             with self._bell:
                 del self._wanted[name]
             if problem is None:

@@ -136,9 +136,7 @@ class Keyring:
         """
         if self._keeper is None:
             return None
-        lease = self._leases.get(name)
-        now = self._elapsed()
-        if lease is not None and now < lease.ends_at and now < self._page.ends_at:
+        if self.holds(name):
             return None
         return None if self._table.root(name) is None else self._keeper.want(name)
 
@@ -178,6 +176,12 @@ class Keyring:
             times += [lease.renew_at, lease.ends_at]
         now = self._elapsed()
         return min([at for at in times if at > now], default=now + 60)
+
+    def holds(self, name: str) -> bool:
+        """Whether a tenant's keys can be used."""
+        lease = self._leases.get(name)
+        now = self._elapsed()
+        return lease is not None and now < lease.ends_at and now < self._page.ends_at
 
     def renew(self, name: str) -> None:
         """Ask the provider for a key again.
