@@ -41,7 +41,7 @@ def search_parameter(resource: Json, given: Surroundings) -> Iterator[Fault]:
 def structure_definition(resource: Json, given: Surroundings) -> Iterator[Fault]:
     """The differential of a profile speaks of elements that its base has (R4 profiling, "snapshots")."""
     base, kind = resource.get("baseDefinition"), resource.get("type")
-    if resource.get("derivation") != "constraint" or type(base) is not str or kind not in structure().types:
+    if resource.get("derivation") != "constraint" or type(base) is not str or str(kind) not in structure().types:
         return
     if base.removeprefix(PREFIX) not in structure().types and given.book.tree(base) is None:
         return

@@ -18,10 +18,19 @@ from salus.kernel.errors import Problem
 ELSEWHERE: Final = frozenset(
     {"dom-2", "dom-3", "dom-4", "dom-5", "ele-1", "ext-1", "per-1", "ref-1", "rng-2", "txt-1", "txt-2"}
 )
-# Expressions that R4 published with a mistake, and what was meant.
-CORRECTED: Final = {
+_NAME: Final = "name.matches('[A-Z]([A-Za-z0-9_]){0,254}')"
+# Expressions that R4 published with a mistake, and what their words say. HL7's validator corrects them too.
+_MEANT: Final = {
     # `Boolean` is FHIRPath's own type; an answer is of FHIR's.
-    "que-7": "operator = 'exists' implies (answer is boolean)",
+    "operator = 'exists' implies (answer is Boolean)": "operator = 'exists' implies (answer is boolean)",
+    # "More than one".
+    "enableWhen.count() > 2 implies enableBehavior.exists()": "enableWhen.count() > 1 implies enableBehavior.exists()",
+    # Elements that need not be there.
+    _NAME: f"name.exists() implies {_NAME}",
+    "fullUrl.contains('/_history/').not()": "fullUrl.exists() implies fullUrl.contains('/_history/').not()",
+    "probability is decimal implies (probability as decimal) <= 100": (
+        "probability.empty() or (probability is decimal implies (probability as decimal) <= 100)"
+    ),
 }
 # The published expressions are ours to run, on resources whose size is bounded: no stranger chooses them.
 _ENVIRONMENT: Final = Environment(most_nodes=5_000_000)
@@ -50,6 +59,11 @@ class Rule(NamedTuple):
             return False
 
 
+def meant(expression: str) -> str:
+    """A constraint as it was meant, where R4 published it with a mistake; any other as it is."""
+    return _MEANT.get(expression, expression)
+
+
 @cache
 def rules(path: str) -> tuple[Rule, ...]:
     """Constraints at a path that nothing else judges.
@@ -70,5 +84,5 @@ def _remains(found: Constraint, said: set[Any]) -> bool:
 
 
 def _rule(found: Constraint) -> Rule:
-    text = CORRECTED.get(found.key, found.expression)
-    return Rule(found.key, found.severity == "error", found.human.strip().removesuffix("."), compile(text))
+    words = found.human.strip().removesuffix(".")
+    return Rule(found.key, found.severity == "error", words, compile(meant(found.expression)))
