@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from salus.fhir import json, xml
-from salus.http.message import FHIR_JSON, Request, Response
-from salus.http.negotiate import COMPACT, Form, check_content, wanted
+from salus.http.message import FHIR_JSON, Form, Request, Response
+from salus.http.negotiate import COMPACT, check_content, wanted
 from salus.kernel.breath import Breath
 from salus.kernel.errors import Problem
 
@@ -63,7 +63,7 @@ async def bring_into_form(request: Request, response: Response) -> None:
     if response.content_type is not FHIR_JSON or not response.body:
         return
     try:
-        form = wanted(request)
+        form = request.form or wanted(request)
     except Problem:  # which is what the answer says, in JSON
         return
     if form is COMPACT:

@@ -22,6 +22,19 @@ JSON = b"application/json; charset=utf-8"
 _MAX_PARAMETERS = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form in which the client wants the answer.
+
+    Attributes:
+        version: `fhirVersion` as it was asked for, to be named in the answer.
+    """
+
+    xml: bool = False
+    pretty: bool = False
+    version: str = ""
+
+
 @dataclass(slots=True)
 class Response:
     """What goes back; security headers are added on the way out."""
@@ -38,6 +51,7 @@ class Request:
     Attributes:
         raw_query: as on the wire.
         form_parameters: parameters that came in the body of a search.
+        form: how the answer is wanted, once somebody has asked.
     """
 
     def __init__(self, scope: Scope, receive: Receive, body_limit: int) -> None:
@@ -46,6 +60,7 @@ class Request:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.raw_query: bytes = scope["query_string"]
         self.form_parameters: list[tuple[str, str]] = []
+        self.form: Form | None = None
         self._client = scope.get("client")
         self._receive = receive
         self._limit = body_limit

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from salus.http.message import Request, Response
+from salus.http.message import Form, Request, Response
 from salus.kernel.errors import Issue, Kind, Problem
 
 JSON_PATCH = "application/json-patch+json"  # RFC 6902 section 6
@@ -26,19 +26,6 @@ _PARAMETER = re.compile(r';\s*([A-Za-z-]+)\s*=\s*(?:"([^"]*)"|([^;,"\s]*))')
 _QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")  # RFC 9110 section 12.4.2
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """The form in which the client wants the answer.
-
-    Attributes:
-        version: `fhirVersion` as it was asked for, to be named in the answer.
-    """
-
-    xml: bool = False
-    pretty: bool = False
-    version: str = ""
-
-
 COMPACT = Form()
 
 
@@ -50,7 +37,7 @@ def wanted(request: Request) -> Form:
     """
     query = request.raw_query
     pretty = b"_pretty" in query and _pretty(request)
-    if b"_format" in query or request.form_parameters:
+    if b"_format" in query or request.form_parameters:  # a quick look, for the many requests that have neither
         asked = _parameter(request, "_format")
         if asked is not None:
             xml, version = _read(asked.replace(" ", "+"), "query._format")  # `+` arrives as a space in a query
@@ -64,7 +51,8 @@ def wanted(request: Request) -> Form:
 
 def carried(request: Request) -> str:
     """`_format` and `_pretty` of the query, for links to further pages; nothing when neither is there."""
-    if b"_format" not in request.raw_query and b"_pretty" not in request.raw_query:
+    query = request.raw_query
+    if not query or (b"_format" not in query and b"_pretty" not in query):
         return ""
     asked = [(name, _parameter(request, name)) for name in ("_format", "_pretty")]
     return "".join(f"&{name}={quote(value)}" for name, value in asked if value is not None)
@@ -72,7 +60,7 @@ def carried(request: Request) -> str:
 
 def check_accept(request: Request) -> None:
     """Refuse a format that is not spoken here, before anything is done; raises as `wanted`."""
-    wanted(request)
+    request.form = wanted(request)
 
 
 def _pretty(request: Request) -> bool:
