@@ -33,6 +33,7 @@ def test_a_package_comes_is_listed_and_goes(clinic: Clinic, tmp_path: Path) -> N
     listed = run("package", "list", "--data-dir", clinic.folder).output
     assert "example.colours" in listed
     assert "hl7.fhir.us.core" in listed
+    assert "the library opens: 1 packages" in run("doctor", "--data-dir", clinic.folder).output
     assert run("package", "remove", "example.colours#1.0.0", "--data-dir", clinic.folder).exit_code == 0
     assert clinic.context("physician").knowledge.find("CodeSystem", URL) is None
     assert run("package", "remove", "example.colours", "--data-dir", clinic.folder).exit_code == 2

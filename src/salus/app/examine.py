@@ -12,14 +12,17 @@ from pathlib import Path
 
 from salus.app import safety
 from salus.app.certificates import days_left
-from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER
+from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, KNOWLEDGE
 from salus.app.providers import provider_of
 from salus.audit.verify import verify
-from salus.crypto.keyring import open_keyring
+from salus.crypto.keyring import Keyring, open_keyring
 from salus.crypto.kms.provider import KeyProvider
 from salus.kernel.db import Connection, open_database
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings
+from salus.knowledge.library import Library
+from salus.knowledge.packages import installed
+from salus.knowledge.systems import loaded
 from salus.records.store.defined import kept, state
 from salus.records.store.schema import MIGRATIONS, ROOM
 
@@ -104,6 +107,7 @@ def _inside(settings: Settings) -> Iterator[Finding]:
                     f"Run: salus audit verify --tenant {tenant}, keep a copy of the folder, treat it as an incident.",
                 )
             yield _index(db, tenant)
+        yield _library(settings, keyring)
     finally:
         db.close()
         keyring.close()
@@ -116,6 +120,19 @@ def _able(provider: KeyProvider) -> str:
     binds = "it binds each key to its tenant" if can.binds_context else "an envelope binds each key to its tenant"
     destroys = f"a version is destroyed {can.destroyed}" if can.destroys else "it cannot destroy a single version"
     return f"{binds}; {destroys}"
+
+
+def _library(settings: Settings, keyring: Keyring) -> Finding:
+    """What is installed can be opened."""
+    try:
+        library = Library(settings.folder / KNOWLEDGE, lambda: keyring.page_key("knowledge"))
+    except Problem as problem:
+        mend = f"Restore {KNOWLEDGE}, or move it away and install packages and code systems again."
+        return Finding("WRONG", problem.public, f"{problem.detail}. {mend}")
+    packages = len(installed(library))
+    systems = len(loaded(library.db)) if library.db is not None else 0
+    library.close()
+    return Finding("ok", f"the library opens: {packages} packages, {systems} large code systems")
 
 
 def _index(db: Connection, tenant: str) -> Finding:

@@ -150,6 +150,13 @@ class Library:
             self._engine = Engine(self)
         return self._engine
 
+    def systems(self) -> set[tuple[str, str]]:
+        """Url and version of every code system that is here, in full or in part."""
+        found = {*self.all("CodeSystem"), *((url, "") for url in GRAMMARS)}
+        if self._db is not None:
+            found.update((row.url, row.version) for row in loaded(self._db))
+        return found
+
     def supplements(self, url: str) -> list[Resource]:
         """Installed CodeSystems that add names and properties to this one."""
         if self._db is None:

@@ -23,6 +23,7 @@ from salus.knowledge.conditions import Question, question
 
 _KEPT = 20_000  # opened concepts of one system
 _MOST_JUDGED = 20_000  # concepts that a filter without an index may look at
+_FIRST, _AT_ONCE = 20, 500  # concepts that are opened together: the first time, and then
 _EVERYWHERE = filters.SELF | filters.ALWAYS
 
 
@@ -94,11 +95,11 @@ class LoadedSystem:
     def select(self, conditions: Sequence[Filter], text: str, offset: int = 0) -> Iterator[Concept]:
         """Concepts that pass, in the order in which they were loaded."""
         asked = self._question(conditions, text)
-        if not asked.rest:
-            for (id_,) in self._rows(asked, f" limit -1 offset {int(offset)}"):
-                yield self._concept(id_)
+        if asked.rest:
+            yield from islice(self._judged(asked), offset, None)
             return
-        yield from islice(self._judged(asked), offset, None)
+        ids = (id_ for (id_,) in self._rows(asked, f" limit -1 offset {int(offset)}"))
+        yield from self._in_order(ids)
 
     def count(self, conditions: Sequence[Filter], text: str, limit: int) -> int:
         """How many `select` gives; counting stops beyond `limit`."""
@@ -120,10 +121,10 @@ class LoadedSystem:
         return question(self._row.id, (self._row.first, self._row.last), conditions, text, self._id, self._is_refset)
 
     def _judged(self, asked: Question) -> Iterator[Concept]:
-        for number, (id_,) in enumerate(self._rows(asked, "")):
+        ids = (id_ for (id_,) in self._rows(asked, ""))
+        for number, concept in enumerate(self._in_order(ids)):
             if number >= _MOST_JUDGED:
                 raise Problem(Kind.TOO_COSTLY, "A filter of the value set would have to look at too many concepts.")
-            concept = self._opened(id_)
             if all(self.fits(concept, condition) for condition in asked.rest):
                 yield concept
 
@@ -144,6 +145,34 @@ class LoadedSystem:
             row = self._db.execute(f"{sql} collate nocase", (self._row.id, code)).fetchone()
         return None if row is None else row[0]
 
+    def _in_order(self, ids: Iterator[int]) -> Iterator[Concept]:
+        """Concepts in the order of their ids, opened together: few at first, because a page may want no more."""
+        size = _FIRST
+        while some := list(islice(ids, size)):
+            yield from self._opened_together(some)
+            size = _AT_ONCE
+
+    def _opened_together(self, ids: list[int]) -> Iterator[Concept]:
+        marks = ",".join("?" * len(ids))
+        names: dict[int, list[Designation]] = {}
+        stated: dict[int, list[Property]] = {}
+        for id_, *more in self._many("select concept, language, value, use from designation", marks, ids):
+            names.setdefault(id_, []).append(_designation(*more))
+        for id_, *more in self._many("select concept, name, type, value from property", marks, ids):
+            stated.setdefault(id_, []).append(_property(*more))
+        sql = f"select id, code, display, definition, active, abstract from concept where id in ({marks})"
+        rows: Any = self._db.execute(sql, ids).fetchall()
+        found = {row[0]: row[1:] for row in rows}
+        for id_ in ids:
+            if id_ in found:
+                code, display, definition, active, abstract = found[id_]
+                more = tuple(names.get(id_, ())), tuple(stated.get(id_, ()))
+                yield Concept(code, display, definition, bool(active), bool(abstract), *more)
+
+    def _many(self, select: str, marks: str, ids: list[int]) -> list[Any]:
+        rows: list[Any] = self._db.execute(f"{select} where concept in ({marks})", ids).fetchall()
+        return rows
+
     def _opened(self, id_: int) -> Concept:
         row: Any = self._db.execute(
             "select code, display, definition, active, abstract from concept where id=?", (id_,)
@@ -158,8 +187,8 @@ class LoadedSystem:
             row[2],
             bool(row[3]),
             bool(row[4]),
-            tuple(Designation(lang, value, msgspec.json.decode(use) if use else None) for lang, value, use in names),
-            tuple(Property(name, type_, _value(type_, value)) for name, type_, value in stated),
+            tuple(_designation(*each) for each in names),
+            tuple(_property(*each) for each in stated),
         )
 
     def _is_refset(self, value: str) -> bool:
@@ -175,10 +204,14 @@ _PROPERTY_NAMES = """with recursive names(name) as (select min(name) from proper
     where names.name is not null) select name from names where name is not null"""
 
 
-def _value(type_: str, value: str) -> Any:
+def _designation(language: str, value: str, use: str) -> Designation:
+    return Designation(language, value, msgspec.json.decode(use) if use else None)
+
+
+def _property(name: str, type_: str, value: str) -> Property:
     if type_ == "boolean":
-        return value == "true"
-    return int(value) if type_ == "integer" else value
+        return Property(name, type_, value == "true")
+    return Property(name, type_, int(value) if type_ == "integer" else value)
 
 
 def loaded(db: Connection) -> list[Head]:

@@ -158,6 +158,27 @@ def test_an_expansion_that_came_along_helps_out() -> None:
     assert part.members(URL) is None
 
 
+@pytest.mark.parametrize("part", [{}, {"concept": [{"code": "dog"}]}, {"version": "1"}])
+def test_a_part_that_names_neither_system_nor_value_set_holds_nothing(part: JSON) -> None:
+    asked = engine(animals(), value_set(URL, part))
+    assert asked.member_of(URL, ANIMALS, "dog") is False
+    assert asked.members(URL) == frozenset()
+
+
+def test_a_set_that_does_not_say_what_is_in_it_is_unknown_not_empty() -> None:
+    bare = {"resourceType": "ValueSet", "url": URL, "status": "active"}
+    asked = engine(animals(), bare)
+    assert asked.member_of(URL, ANIMALS, "dog") is None
+    assert asked.members(URL) is None
+
+
+def test_a_version_that_is_not_here_cannot_be_told() -> None:
+    asked = engine(animals(), value_set(URL, {"system": ANIMALS}))
+    assert asked.validate_in_value_set(URL, Coding(ANIMALS, "dog", "", "1")).result is True
+    other = asked.validate_in_value_set(URL, Coding(ANIMALS, "dog", "", "2"))
+    assert (other.result, other.cause) == (None, Cause.UNKNOWN_VERSION)
+
+
 def test_a_bare_code_is_placed_by_the_value_set() -> None:
     asked = engine(animals(), value_set(URL, filtered("concept", "is-a", "mammal")))
     assert asked.validate_in_value_set(URL, Coding("", "dog"), infer_system=True).system == ANIMALS

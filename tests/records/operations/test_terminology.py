@@ -10,6 +10,7 @@ import pytest
 from tests.support.clinic import PEOPLE, Client, Clinic
 from tests.support.packages import code_system, value_set
 
+from salus.fhir.validate import check
 from salus.kernel.commit import Unit
 
 JSON = dict[str, Any]
@@ -322,3 +323,16 @@ def test_many_questions_side_by_side(clinic: Clinic) -> None:
         return [answer.status_code for answer in answers]
 
     assert clinic.run(ask()) == [200] * 20
+
+
+def test_the_terminology_capabilities_are_valid_and_list_what_is_here(clinic: Clinic) -> None:
+    answer = clinic.stranger.get("/fhir/metadata?mode=terminology")
+    assert answer.status_code == 200
+    described = answer.json()
+    check(described, "TerminologyCapabilities")
+    systems = {each["uri"]: [v["code"] for v in each.get("version", ())] for each in described["codeSystem"]}
+    assert systems[STATUS] == ["4.0.1"]
+    assert "http://unitsofmeasure.org" in systems
+    assert "http://loinc.org" not in systems
+    assert outcome(clinic.stranger.get("/fhir/metadata?mode=nonsense"), 400) == "value"
+    assert clinic.stranger.get("/fhir/metadata?mode=full").json()["resourceType"] == "CapabilityStatement"

@@ -195,6 +195,8 @@ class Engine:
         source = self.membership.source(coding.system, coding.version)
         concept = source.find(coding.code) if source is not None else None
         given = named_by(value_set, coding)
+        if source is None and coding.version and self.membership.why_unknown(coding.system) is Cause.UNKNOWN_VERSION:
+            return verdicts.without(Cause.UNKNOWN_VERSION, None)
         if source is not None and concept is not None:
             if coding.display and given and coding.display.casefold() == given.casefold():
                 coding = coding._replace(display="")  # the set may give a concept a name of its own

@@ -87,6 +87,8 @@ class Walk:
                 self.unclosed = True
             yield from filter(self._wanted, (_from_stored(one) for one in self._set.stored.values()))
             return
+        if not self._set.includes:
+            self._note("ValueSet.compose", Cause.BROKEN)  # neither composed nor expanded: nobody can say what is in it
         seen: set[tuple[str, str]] = set()
         for index, part in enumerate(self._set.includes):
             for member in self._part(part, f"ValueSet.compose.include[{index}]", trail):

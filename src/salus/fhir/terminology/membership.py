@@ -122,7 +122,7 @@ class Membership:
         return included if excluded.result is False else excluded
 
     def _in_part(self, part: Include, system: str, code: str, trail: tuple[str, ...], inactive: bool | None) -> Answer:
-        if part.system and part.system != system:
+        if part.system != system if part.system else not part.sets:  # a part that names nothing holds nothing (vsd-1)
             return _NO
         answer = _YES if not part.system else self._in_system(part, code, inactive)
         if answer.result is False:

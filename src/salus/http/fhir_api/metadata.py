@@ -37,7 +37,7 @@ def metadata(offered: Callable[[], Offered]) -> Handler:
         ctx = call.context
         definitions = tuple(operation.definition for operation in OPERATIONS)
         if mode == "terminology":
-            systems = tuple(sorted(ctx.knowledge.all("CodeSystem")))
+            systems = tuple(sorted(ctx.knowledge.systems()))
             return Response(200, json.encode(terminology_capability(ctx.base, systems, definitions)), FHIR_JSON)
         described = capability(
             ctx.base,
