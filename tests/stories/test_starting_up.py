@@ -161,3 +161,15 @@ def test_a_new_certificate_belongs_to_the_same_authority(folder: Path) -> None:
     assert _run("certificate", "show", "--data-dir", folder).output == renewed.output != before
     assert (folder / "tls" / "ca.crt").read_bytes() == authority
     assert _run("doctor", "--data-dir", folder).exit_code == 0
+
+
+def test_the_doctor_misses_a_profile_that_the_policy_demands(folder: Path) -> None:
+    policy = folder / "policy.toml"
+    shipped = policy.read_text("utf-8")
+    us_core = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
+    policy.write_text(f'{shipped}\n[profiles]\nPatient = ["{us_core}"]\n', "utf-8")
+    assert _run("doctor", "--data-dir", folder).exit_code == 0
+    policy.write_text(f'{shipped}\n[profiles]\nPatient = ["http://x.org/StructureDefinition/no"]\n', "utf-8")
+    found = _run("doctor", "--data-dir", folder)
+    assert found.exit_code == 1
+    assert "salus package install" in found.output

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from salus.access.load import load_policy
 from salus.app import safety
 from salus.app.certificates import days_left
-from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, KNOWLEDGE
+from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, KNOWLEDGE, policy_text
 from salus.app.providers import provider_of
 from salus.audit.verify import verify
 from salus.crypto.keyring import Keyring, open_keyring
 from salus.crypto.kms.provider import KeyProvider
+from salus.fhir.validate.validator import Validator
 from salus.kernel.db import Connection, open_database
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings
@@ -52,6 +54,25 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield Finding("better", concern.what, concern.mend)
     yield from _flush(settings.folder)
     yield from _inside(settings)
+
+
+def _demanded(settings: Settings, keyring: Keyring) -> Iterator[Finding]:
+    """Profiles that the policy demands are there; without one nothing of its type can be written."""
+    try:
+        demanded = load_policy(policy_text(settings)).profiles
+        library = Library(settings.folder / KNOWLEDGE, lambda: keyring.page_key("knowledge"))
+    except Problem as problem:
+        yield Finding("WRONG", problem.public, problem.detail)
+        return
+    validator = Validator(library)
+    for type_, canonicals in sorted(demanded.items()):
+        for canonical in canonicals:
+            if validator.knows(canonical):
+                yield Finding("ok", f"the profile that the policy demands of {type_} is there")
+            else:
+                what = f"The policy demands {canonical} of {type_}, which is not installed: none can be written."
+                yield Finding("WRONG", what, "Run: salus package install FILE.tgz, or change [profiles] of the policy.")
+    library.close()
 
 
 def _flush(folder: Path) -> Iterator[Finding]:
@@ -95,6 +116,7 @@ def _inside(settings: Settings) -> Iterator[Finding]:
     except Problem as problem:
         yield Finding("WRONG", problem.public, problem.detail)
         return
+    yield from _demanded(settings, keyring)
     try:
         for tenant in keyring.tenants():
             report = verify(db, keyring.tenant(tenant), settings.folder / CHECKPOINTS, open_entries=False)

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from salus.fhir.definitions import PRIMITIVES, structure
 from salus.fhir.validate.knowledge import Knowledge
-from salus.fhir.validate.profiles.compiling import Checks, Compiler
+from salus.fhir.validate.profiles.checks import Checks
+from salus.fhir.validate.profiles.compiling import Compiler
 from salus.fhir.validate.profiles.element import PREFIX, Element, TypeRef, UnknownPathError, read
 from salus.fhir.validate.profiles.run import Item, Run
 
