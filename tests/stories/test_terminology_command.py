@@ -16,6 +16,17 @@ from salus.cli import main
 SCT = "http://snomed.info/sct"
 
 
+def condition(id_: str, code: str) -> dict[str, object]:
+    status = {"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}
+    return {
+        "resourceType": "Condition",
+        "id": id_,
+        "clinicalStatus": {"coding": [status]},
+        "subject": {"reference": "Patient/anna"},
+        "code": {"coding": [{"system": SCT, "code": code}]},
+    }
+
+
 def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
@@ -31,6 +42,13 @@ def test_snomed_is_loaded_asked_and_removed(clinic: Clinic, tmp_path: Path) -> N
     assert "names:" in said.output  # how far it is
     display = {each["name"]: each for each in nurse.get(look).json()["parameter"]}["display"]
     assert display["valueString"] == "Shiny ball"
+    for number, code in enumerate(("101", "102", "103")):
+        clinic.as_("service").put(f"/fhir/Condition/shiny-{number}", condition(f"shiny-{number}", code))
+    found = {
+        query: {each["id"] for each in nurse.find(f"Condition?{query}")}
+        for query in (f"code:below={SCT}|101", f"code:above={SCT}|103", f"code:in={SCT}?fhir_vs=refset/900")
+    }
+    assert list(found.values()) == [{"shiny-0", "shiny-2"}, {"shiny-0", "shiny-1", "shiny-2"}, {"shiny-2"}]
     listed = nurse.get(expand).json()["expansion"]
     assert [each["code"] for each in listed["contains"]] == ["101", "103"]
     related = f"/fhir/CodeSystem/$subsumes?system={SCT}&codeA=100&codeB=103"

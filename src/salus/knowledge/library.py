@@ -29,6 +29,7 @@ from salus.knowledge.versions import newness
 Resource = dict[str, Any]
 
 _KEPT = 2_000  # opened resources, in one process
+_LONGEST = 500  # characters of a url that is remembered: what is asked for comes from outside
 
 
 class Library:
@@ -54,7 +55,7 @@ class Library:
         self._seen = -1
         self._generation = 0
         self._found: OrderedDict[tuple[str, str, str], Resource | None] = OrderedDict()
-        self._sources: dict[tuple[str, str], CodeSource | None] = {}
+        self._sources: OrderedDict[tuple[str, str], CodeSource | None] = OrderedDict()
         self._engine: Engine | None = None
         self.refresh()
 
@@ -116,7 +117,8 @@ class Library:
         found = self._installed(type_, url, version) or _shipped(type_, url, version)
         if len(self._found) >= _KEPT:
             self._found.popitem(last=False)
-        self._found[key] = found
+        if len(url) + len(version) <= _LONGEST:
+            self._found[key] = found
         return found
 
     def all(self, type_: str) -> Iterable[tuple[str, str]]:
@@ -140,9 +142,14 @@ class Library:
         if "|" in url:
             url, _, version = url.partition("|")
         key = (url, version)
-        if key not in self._sources:
-            self._sources[key] = self._opened(url, version)
-        return self._sources[key]
+        if key in self._sources:
+            return self._sources[key]
+        found = self._opened(url, version)
+        if len(self._sources) >= _KEPT:
+            self._sources.popitem(last=False)
+        if len(url) + len(version) <= _LONGEST:
+            self._sources[key] = found
+        return found
 
     def engine(self) -> Engine:
         """The terminology of what is installed now; the same one until that changes."""

@@ -23,6 +23,7 @@ from salus.knowledge.conditions import Question, question
 
 _KEPT = 20_000  # opened concepts of one system
 _MOST_JUDGED = 20_000  # concepts that a filter without an index may look at
+_LONGEST = 500  # characters of codes that are looked up, and remembered
 _FIRST, _AT_ONCE = 20, 500  # concepts that are opened together: the first time, and then
 _EVERYWHERE = filters.SELF | filters.ALWAYS
 
@@ -58,11 +59,13 @@ class LoadedSystem:
 
     def find(self, code: str) -> Concept | None:
         """The concept of a code."""
-        id_ = self._id(code)
+        id_ = self._id(code) if len(code) <= _LONGEST else None
         return self._concept(id_) if id_ is not None else None
 
     def below(self, code: str, ancestor: str) -> bool:
         """Whether a code is strictly below another."""
+        if len(code) + len(ancestor) > _LONGEST:
+            return False
         low, high = self._id(code), self._id(ancestor)
         sql = "select 1 from ancestry where ancestor=? and descendant=?"
         return low is not None and high is not None and self._db.execute(sql, (high, low)).fetchone() is not None

@@ -194,6 +194,17 @@ def test_one_good_coding_of_several_is_enough() -> None:
     assert asked.validate_any(URL, []).result is False
 
 
+def test_attack_filling_the_memory_with_questions() -> None:
+    asked = engine(animals(), value_set(URL, {"system": ANIMALS}))
+    for number in range(3):
+        long = "x" * 100_000 + str(number)
+        assert asked.validate_in_system(Coding(ANIMALS, long, long)).result is False
+        assert asked.member_of(URL, ANIMALS, long) is False
+        assert asked.member_of(long, ANIMALS, "dog") is None
+    held = {len(str(part)) for memory in (asked._answers, asked._verdicts, asked.membership._sets) for part in memory}
+    assert max(held, default=0) < 5_000
+
+
 # ── expansions ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

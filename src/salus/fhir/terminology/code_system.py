@@ -71,7 +71,9 @@ class ResourceSystem:
         """Every code strictly above; walked once and remembered."""
         known = self._above.get(code)
         if known is None:
-            known = self._above[code] = frozenset(_walk(self._parents, code))
+            known = frozenset(_walk(self._parents, code))
+            if code in self._concepts:  # codes come from outside, and this memory has no bound but the system's size
+                self._above[code] = known
         return known
 
     def descendants(self, code: str, limit: int) -> frozenset[str]:

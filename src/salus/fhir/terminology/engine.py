@@ -19,6 +19,7 @@ from salus.fhir.terminology.source import CodeSource, Definitions
 from salus.kernel.errors import Kind, Problem
 
 _REMEMBERED = 50_000
+_LONGEST = 500  # characters of a question that is remembered: what is asked comes from outside
 
 
 class Engine:
@@ -42,6 +43,8 @@ class Engine:
         known = self._verdicts.get(coding)
         if known is None:
             known = self._in_system(coding)
+            if sum(map(len, coding)) > _LONGEST:
+                return known
             if len(self._verdicts) >= _REMEMBERED:
                 self._verdicts.clear()
             self._verdicts[coding] = known
@@ -95,7 +98,8 @@ class Engine:
             answer = self._answer(found, system, code)  # makes room first when the memory is full
         except Problem:
             return None
-        self._answers[value_set, system, code] = answer
+        if len(value_set) + len(system) + len(code) <= _LONGEST:
+            self._answers[value_set, system, code] = answer
         return answer.result
 
     # ── hierarchy ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -174,6 +178,8 @@ class Engine:
         known = self._answers.get(key)
         if known is None:
             known = self.membership.contains(value_set, system, code)
+            if len(system) + len(code) > _LONGEST:
+                return known
             if len(self._answers) >= _REMEMBERED:
                 self._answers.clear()
             self._answers[key] = known

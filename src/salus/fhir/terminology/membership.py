@@ -17,6 +17,9 @@ from salus.fhir.terminology.protocol import Cause
 from salus.fhir.terminology.source import CodeSource, Concept, Definitions
 from salus.kernel.errors import Kind, Problem
 
+_REMEMBERED = 5_000
+_LONGEST = 500  # characters of a canonical that is remembered
+
 MAX_DEPTH = 30
 """Value sets within value sets."""
 
@@ -54,10 +57,15 @@ class Membership:
 
     def value_set(self, canonical: str) -> ValueSet | None:
         """The value set with this canonical; None when it is not here."""
-        if canonical not in self._sets:
-            resource = self._definitions.find("ValueSet", canonical) or implicit(canonical)
-            self._sets[canonical] = read(resource) if resource is not None else None
-        return self._sets[canonical]
+        if canonical in self._sets:
+            return self._sets[canonical]
+        resource = self._definitions.find("ValueSet", canonical) or implicit(canonical)
+        found = read(resource) if resource is not None else None
+        if len(canonical) <= _LONGEST:
+            if len(self._sets) >= _REMEMBERED:
+                self._sets.clear()
+            self._sets[canonical] = found
+        return found
 
     def source(self, system: str, version: str = "") -> CodeSource | None:
         """The code system, in the version that is asked for, pinned or forced."""
