@@ -173,6 +173,7 @@ def test_the_public_routes_are_these() -> None:
         ("POST", "/auth/token"),
         ("GET", "/fhir/metadata"),
         ("GET", "/fhir/OperationDefinition"),
+        ("POST", "/fhir/OperationDefinition/_search"),
         ("GET", "/fhir/OperationDefinition/{id}"),
     }
 

@@ -32,6 +32,7 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
     p = Permission
     record = "/fhir/{type}/{id}"
     operation = "/fhir/OperationDefinition"
+    definitions = operations.list_definitions(OPERATIONS)
     known: list[Route] = []
     described = metadata.metadata(lambda: offered(known))
     known.extend(
@@ -49,7 +50,8 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
                 "Lists the audit log, newest first.",
             ),
             Route("GET", "/fhir/AuditEvent/{id}", p.AUDIT_READ, read_event(audit), "Reads one audit entry."),
-            Route("GET", operation, PUBLIC, operations.list_definitions(OPERATIONS), "Searches the operations."),
+            Route("GET", operation, PUBLIC, definitions, "Searches the operations."),
+            Route("POST", f"{operation}/_search", PUBLIC, definitions, "Searches the operations."),
             Route(
                 "GET", f"{operation}/{{id}}", PUBLIC, operations.read_definition(OPERATIONS), "Describes an operation."
             ),

@@ -29,6 +29,9 @@ def test_the_definitions_are_read_and_searched_without_a_credential(clinic: Clin
         assert clinic.stranger.get(f"/fhir/OperationDefinition/{each['id']}").json() == each
     by_code = clinic.stranger.find("OperationDefinition?code=meta-add")
     assert [each["id"] for each in by_code] == ["Resource-meta-add"]
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    posted = clinic.stranger.request("POST", "/fhir/OperationDefinition/_search", content="code=meta-add", headers=form)
+    assert posted.json() == clinic.stranger.get("/fhir/OperationDefinition?code=meta-add").json()
     assert_outcome(clinic.stranger.get("/fhir/OperationDefinition?nonsense=1"))
     assert clinic.stranger.get("/fhir/OperationDefinition/nothing").status_code == 404
 
@@ -83,6 +86,28 @@ def test_a_batch_takes_operations_and_a_transaction_does_not(clinic: Clinic) -> 
     refused = clinic.as_("physician").post("/fhir", bundle | {"type": "transaction"})
     assert refused.status_code == 400
     assert refused.json()["issue"][0]["expression"] == ["Bundle.entry[0].request.url"]
+
+
+def test_head_asks_like_get_and_keeps_nothing(clinic: Clinic) -> None:
+    physician = clinic.as_("physician")
+    asked = physician.request("HEAD", f"{PLACE}/$meta")
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert physician.request("HEAD", f"{PLACE}/$meta-add").status_code == 405
+    kept = physician.request("HEAD", "/fhir/Composition/x/$document?persist=true")
+    assert kept.status_code == 400
+
+
+def test_answers_come_in_xml_as_well(clinic: Clinic) -> None:
+    answer = clinic.as_("physician").get(f"{PLACE}/$meta", headers={"accept": "application/fhir+xml"})
+    assert answer.headers["content-type"].startswith("application/fhir+xml")
+    assert "<Parameters" in answer.text
+    body = (
+        '<Parameters xmlns="http://hl7.org/fhir"><parameter><name value="meta"/><valueMeta><tag>'
+        '<system value="urn:example:tags"/><code value="from-xml"/></tag></valueMeta></parameter></Parameters>'
+    )
+    sent = {"content-type": "application/fhir+xml"}
+    added = clinic.as_("physician").request("POST", f"{PLACE}/$meta-add", content=body, headers=sent)
+    assert added.json()["parameter"][0]["valueMeta"]["tag"] == [{"system": "urn:example:tags", "code": "from-xml"}]
 
 
 def test_every_call_leaves_one_entry_that_names_it(clinic: Clinic) -> None:

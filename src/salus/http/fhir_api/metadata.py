@@ -18,6 +18,8 @@ from salus.kernel.errors import Issue, Kind, Problem
 from salus.knowledge.profiles import profiles
 from salus.records.operations.table import OPERATIONS
 
+_KEPT = 64  # tenants
+
 MODES = ("full", "normative", "terminology")
 
 
@@ -28,6 +30,8 @@ def metadata(offered: Callable[[], Offered]) -> Handler:
         offered: what the routes answer, asked for at each call.
     """
 
+    terminology: dict[str, tuple[int, bytes]] = {}  # by base; the list of code systems takes a while to make
+
     async def handle(call: Call) -> Response:
         check_accept(call.request)
         mode = next((value for name, value in call.request.query if name == "mode"), "full")
@@ -37,8 +41,14 @@ def metadata(offered: Callable[[], Offered]) -> Handler:
         ctx = call.context
         definitions = tuple(operation.definition for operation in OPERATIONS)
         if mode == "terminology":
-            systems = tuple(sorted(ctx.knowledge.systems()))
-            return Response(200, json.encode(terminology_capability(ctx.base, systems, definitions)), FHIR_JSON)
+            generation, body = terminology.get(ctx.base, (-1, b""))
+            if generation != ctx.knowledge.generation:
+                systems = tuple(sorted(ctx.knowledge.systems()))
+                body = json.encode(terminology_capability(ctx.base, systems, definitions))
+                if len(terminology) >= _KEPT:
+                    terminology.clear()
+                terminology[ctx.base] = ctx.knowledge.generation, body
+            return Response(200, body, FHIR_JSON)
         described = capability(
             ctx.base,
             __version__,

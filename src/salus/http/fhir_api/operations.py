@@ -17,7 +17,8 @@ from salus.fhir.operations.search import matching
 from salus.http.fhir_api.graphql import graphql_body
 from salus.http.fhir_api.instance import type_of
 from salus.http.formats import resource_of
-from salus.http.message import FHIR_JSON, JSON, Header, Response
+from salus.http.message import FHIR_JSON, JSON, Header, Response, text_of
+from salus.http.message import pairs as sent_pairs
 from salus.http.negotiate import check_accept, check_content, etag
 from salus.http.routes import Call, Handler, Route
 from salus.kernel.errors import Kind, Problem
@@ -25,6 +26,7 @@ from salus.records.operations.operation import Operation, perform
 
 _ALL = "record:*"
 _TYPE = "OperationDefinition"
+_FORM = "application/x-www-form-urlencoded"
 
 
 def routes_of(operations: Sequence[Operation]) -> list[Route]:
@@ -59,7 +61,7 @@ def _handler(operation: Operation) -> Handler:
         check_accept(call.request)
         segments = call.segments
         type_ = type_of(call) if "type" in call.path else segments[1] if segments[1] in types else ""
-        safe = call.request.method == "GET"
+        safe = call.request.method in {"GET", "HEAD"}
         body = None if safe else await (graphql_body(call) if operation.plain else _body(call))
         id_ = call.path.get("id", "")
         result = await perform(call.context, operation, type_, id_, pairs=call.request.query, body=body, safe=safe)
@@ -83,13 +85,17 @@ async def _body(call: Call) -> dict[str, Any] | None:
 
 
 def list_definitions(operations: Sequence[Operation]) -> Handler:
-    """GET /fhir/OperationDefinition: like the CapabilityStatement it needs no credential, and is not audited."""
+    """GET /fhir/OperationDefinition, or POST to its _search. Needs no credential and is not audited, as metadata."""
 
     async def handle(call: Call) -> Response:
         check_accept(call.request)
+        pairs = call.request.query
+        if call.request.method == "POST":
+            check_content(call.request, _FORM)
+            pairs = [*pairs, *sent_pairs(text_of(await call.request.body(), "query"), "query")]
         base = call.context.base
         resources = [operation_definition(each.definition, base, PUBLISHED) for each in operations]
-        found, applied = matching(resources, call.request.query, base)
+        found, applied = matching(resources, pairs, base)
         address = f"{base}/{_TYPE}"
         entries = [(f"{address}/{each['id']}", json.encode(each), "match") for each in found]
         links = [Link("self", f"{address}?{applied}" if applied else address)]
