@@ -26,7 +26,7 @@ _COMMANDS = {
         "salus.cli.package",
         "FHIR packages: profiles, search parameters, value sets and code systems of others.",
     ),
-    "reindex": ("salus.cli.reindex", "Index records anew, for new search parameters or a new version."),
+    "reindex": ("salus.cli.reindex", "Index records anew where search parameters or indexing itself have changed."),
     "terminology": ("salus.cli.terminology", "Large code systems from your own licensed files."),
     "token": ("salus.cli.token", "Issue, list and revoke access tokens."),
     "user": ("salus.cli.user", "Accounts of people and services."),

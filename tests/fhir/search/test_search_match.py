@@ -16,6 +16,7 @@ from salus.fhir.search.folding import fold
 from salus.fhir.search.match import matcher, matches
 from salus.fhir.search.parameters import parameters
 from salus.fhir.search.query import parse
+from salus.fhir.search.reading import Setting
 from salus.fhir.search.sort import sort_key
 
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
@@ -256,3 +257,14 @@ def test_an_open_start_sorts_first() -> None:
         0,
     ]
     assert order("Patient", "_id", False, [("_id", "token", "", "b")], [("_id", "token", "", "a")]) == [1, 0]
+
+
+def test_case_counts_unless_the_code_system_says_that_it_does_not() -> None:
+    resource = {"resourceType": "Observation", "code": {"coding": [{"system": "urn:loose", "code": "Abc"}]}}
+    rows = Extractor().rows(resource)
+    loose = Setting(any_case=lambda system: system == "urn:loose")
+    for asked, found in (("urn:loose|aBC", True), ("urn:loose|abd", False), ("abc", False), ("Abc", True)):
+        (clause,) = parse("Observation", [("code", asked)], setting=loose).clauses
+        assert matches(clause, rows) is found, asked
+    (strict,) = parse("Observation", [("code", "urn:loose|aBC")]).clauses
+    assert not matches(strict, rows)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from salus.fhir.definitions import resource_types
-from salus.fhir.search.parameters import parameters, spots, unindexed
-from salus.fhir.search.table import table
+from salus.fhir.search.parameters import Custom, Registry, parameters, spots, unindexed
+from salus.fhir.search.table import Definition, table
 from salus.kernel.errors import Problem
 
 
@@ -91,6 +91,28 @@ def test_what_selects_well_is_indexed(type_: str, code: str) -> None:
 )
 def test_what_is_not_answered_says_why(type_: str, code: str) -> None:
     assert parameters(type_)[code].unsupported
+
+
+def test_attack_codes_within_extensions_are_not_indexed() -> None:
+    race = Definition(
+        "race", "token", ("Patient",), "Patient.extension.where(url='urn:race').extension.value.code", "urn:sp:race"
+    )
+    mood = Definition("mood", "token", ("Patient",), "Patient.communication.language.text.lower()", "urn:sp:mood")
+    registry = Registry([Custom(race, ready=True), Custom(mood, ready=True, engine=True)])
+    for code in ("race", "mood"):
+        found = registry.parameters("Patient")[code]
+        assert found.low_cardinality
+        assert set(found.families) <= registry.unindexed("Patient")
+    assert "race" not in parameters("Patient")
+
+
+def test_a_parameter_that_is_not_ready_says_so_and_one_of_r4_is_not_replaced() -> None:
+    own = Definition("eye", "string", ("Patient",), "Patient.language", "urn:sp:eye")
+    taken = Definition("birthdate", "string", ("Patient",), "Patient.language", "urn:sp:taken")
+    registry = Registry([Custom(own, ready=False), Custom(taken, ready=True)])
+    assert registry.parameters("Patient")["eye"].unsupported
+    assert registry.parameters("Patient")["birthdate"].kind == "date"
+    assert registry.parameters("Observation") == parameters("Observation")
 
 
 def test_an_unknown_type_is_refused() -> None:
