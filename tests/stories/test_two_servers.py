@@ -126,3 +126,47 @@ def test_a_token_issued_or_revoked_on_the_command_line_counts_at_once(pair: tupl
         salus("token", "revoke", id_, "--data-dir", one.folder)
         time.sleep(1.1)  # what other processes do is seen within a second
         assert client.get("/fhir/Patient?_count=1").status_code == 401
+
+
+def test_a_search_parameter_defined_on_one_server_is_indexed_and_answered_by_both(
+    pair: tuple[Served, Served, str],
+) -> None:
+    url = "http://clinic.example/eye-colour"
+    people = [
+        {
+            "resourceType": "Patient",
+            "id": f"eye-{n}",
+            "extension": [{"url": url, "valueString": ("green", "blue")[n % 2]}],
+        }
+        for n in range(12)
+    ]
+    _at_once(pair, [("PUT", f"/fhir/Patient/{each['id']}", each, {}) for each in people[:8]])
+    parameter = {
+        "resourceType": "SearchParameter",
+        "id": "eye-colour",
+        "url": "http://clinic.example/SearchParameter/eye-colour",
+        "name": "EyeColour",
+        "status": "active",
+        "description": "Colour of the eyes",
+        "code": "eye-colour",
+        "base": ["Patient"],
+        "type": "string",
+        "expression": f"Patient.extension.where(url='{url}').value.ofType(string)",
+    }
+    (made,) = _at_once(pair, [("PUT", "/fhir/SearchParameter/eye-colour", parameter, {})])
+    assert made.status_code == 201, made.text
+    _at_once(pair, [("PUT", f"/fhir/Patient/{each['id']}", each, {}) for each in people[8:]])
+    until = time.monotonic() + 60
+    asked: list[tuple[str, str, Any, dict[str, str]]] = [
+        ("GET", "/fhir/Patient?eye-colour=green&_count=50", None, {})
+    ] * 2
+    answers = _at_once(pair, asked)
+    while any(answer.status_code != 200 for answer in answers) and time.monotonic() < until:
+        assert all("still being indexed" in answer.text for answer in answers if answer.status_code != 200)
+        answers = _at_once(pair, asked)
+    green = {f"eye-{n}" for n in range(0, 12, 2)}
+    for answer in answers:
+        assert {entry["resource"]["id"] for entry in answer.json()["entry"]} == green
+    one, _, _ = pair
+    assert "nothing is pending" in salus("reindex", "--status", "--data-dir", one.folder).stdout
+    assert "every record of default is indexed" in salus("doctor", "--data-dir", one.folder, check=False).stdout
