@@ -3,46 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.attacks.ward import furnish, nobody, told
-from tests.support.clinic import Clinic, heart_rate, put_all
-
-
-@pytest.fixture(scope="module")
-def woven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    """A ward where records that one may read point to some that one may not."""
-    clinic = furnish(Clinic(tmp_path_factory.mktemp("woven") / "data"))
-    service = clinic.as_("service")
-    crossing = {**heart_rate("anna", 77, "crossing"), "focus": [{"reference": "Patient/bert"}]}
-    crossing["derivedFrom"] = [{"reference": "DocumentReference/secret-bert"}]
-    put_all(
-        service,
-        crossing,
-        {
-            "resourceType": "List",
-            "id": "mixed",
-            "status": "current",
-            "mode": "working",
-            "subject": {"reference": "Patient/anna"},
-            "entry": [{"item": {"reference": f"Patient/{who}"}} for who in ("anna", "bert")],
-        },
-        {
-            "resourceType": "List",
-            "id": "of-bert",
-            "status": "current",
-            "mode": "working",
-            "subject": {"reference": "Patient/bert"},
-            "entry": [{"item": {"reference": "Patient/anna"}}],
-        },
-    )
-    yield clinic
-    clinic.close()
-    clinic.loop.close()
-
+from tests.attacks.ward import nobody, told
+from tests.support.clinic import Clinic, heart_rate
 
 SHAPES = ("", "&_summary=count", "&_total=accurate", "&_sort=_id", "&_count=0")
 

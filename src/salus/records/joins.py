@@ -48,7 +48,7 @@ class Joins:
         self._view = ctx.lens
         self._lasting = lasting
         self._opened = 0
-        self._ids: dict[tuple[str, Step], frozenset[str]] = {}
+        self._ids: dict[tuple[str, int], tuple[Step, frozenset[str]]] = {}  # by the step itself: not all can be hashed
         self.relied: dict[tuple[str, str], None] = {}
 
     def narrowed(self, permit: Permit, how: Plan, joins: Iterable[Join]) -> Plan:
@@ -150,26 +150,22 @@ class Joins:
 
     def _found(self, type_: str, step: Step) -> frozenset[str]:
         """Ids of those."""
-        known = self._ids.get((type_, step))
+        known = self._ids.get((type_, id(step)))
         if known is None:
-            known = frozenset(hit.version.id for hit in self._hits(type_, step))
-            self._ids[type_, step] = known
-        return known
+            known = step, frozenset(hit.version.id for hit in self._hits(type_, step))
+            self._ids[type_, id(step)] = known
+        return known[1]
 
     def _pointed_to(self, type_: str, has: Has) -> frozenset[str]:
         """Ids of the records of a type that some record fulfilling the step points to."""
-        known = self._ids.get((type_, has))
-        if known is None:
-            permit = self._ctx.decide(Permission.RECORD_SEARCH, has.type)
-            refuse_masked(self._ctx, permit, {has.parameter})
-            found = (
-                local_reference(target, self._view.bases)
-                for hit in self._hits(has.type, has.step, content=True)
-                for target in self._targets(has.families, hit.content or {})
-            )
-            known = frozenset(target[1] for target in found if target is not None and target[0] == type_)
-            self._ids[type_, has] = known
-        return known
+        permit = self._ctx.decide(Permission.RECORD_SEARCH, has.type)
+        refuse_masked(self._ctx, permit, {has.parameter})
+        found = (
+            local_reference(target, self._view.bases)
+            for hit in self._hits(has.type, has.step, content=True)
+            for target in self._targets(has.families, hit.content or {})
+        )
+        return frozenset(target[1] for target in found if target is not None and target[0] == type_)
 
     def _listed(self, type_: str, listed: Listed) -> frozenset[str]:
         """Ids of the records of a type in some List resources."""
