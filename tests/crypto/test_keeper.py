@@ -47,7 +47,8 @@ class Ring:
     def __init__(self, keyring: Keyring, service: Service, elapsed: HandElapsed) -> None:
         self.keyring, self.service, self.elapsed = keyring, service, elapsed
         self.in_loop: list[Callable[[], None]] = []
-        self.keeper = keyring._keeper = Keeper(keyring, elapsed, self.in_loop.append)
+        self.told: list[str] = []
+        self.keeper = keyring._keeper = Keeper(keyring, elapsed, self.in_loop.append, self.told.append)
 
     def turn(self) -> float:
         nap = self.keeper.turn()
@@ -144,6 +145,19 @@ def test_those_who_wait_hear_that_the_provider_is_away(ring: Ring) -> None:
     with pytest.raises(Problem) as caught:
         waiting.result(0)
     assert caught.value.kind is Kind.UNAVAILABLE
+
+
+def test_an_outage_is_told_once_and_its_end_as_well(ring: Ring) -> None:
+    for _ in range(2):
+        ring.service.away = True
+        for _ in range(5):
+            ring.elapsed.forward(SOFT)
+            ring.turn()
+        ring.service.away = False
+        for _ in range(3):
+            ring.elapsed.forward(SOFT)
+            ring.turn()
+    assert ring.told == ["the key provider is away or refuses: gone", ""] * 2
 
 
 def test_an_unknown_tenant_is_not_asked_for(ring: Ring) -> None:

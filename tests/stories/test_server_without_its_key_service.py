@@ -69,4 +69,7 @@ def test_a_stopped_key_service_and_its_return(server: Served, bao: FailingBao) -
     for process in (psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children()):
         if "salus" in " ".join(process.cmdline()):  # and not a helper of Python's multiprocessing
             assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)  # no core dump would hold the keys
+    log = salus("audit", "list", "--limit", "50", "--data-dir", server.folder).stdout
+    assert "keys.refused" in log  # written while there were keys to write with
+    assert "keys.unlock" in log
     assert salus("audit", "verify", "--data-dir", server.folder).returncode == 0

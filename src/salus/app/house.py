@@ -159,11 +159,13 @@ class House:
         name = os.environ.get("SUDO_USER") or _user_name()
         return Actor(tenant, f"operator:{name}", "operator", roles, purpose, session=uuid7())
 
-    async def record(self, unit: Unit, actor: Actor, type_: EventType, reason: str = "") -> None:
+    async def record(
+        self, unit: Unit, actor: Actor, type_: EventType, reason: str = "", outcome: Outcome = Outcome.GRANTED
+    ) -> None:
         """Commit a unit together with the audit entry of an administrative act."""
         event = Event(
             type=type_,
-            outcome=Outcome.GRANTED,
+            outcome=outcome,
             actor=actor,
             at_ms=self.clock.now_ms(),
             request=actor.session or uuid7(),

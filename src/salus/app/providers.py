@@ -40,7 +40,7 @@ def provider_of(settings: Settings, elapsed: Elapsed = elapsed_seconds) -> KeyPr
     keys = settings.keys
     if keys.provider == LOCAL:
         path = settings.path(keys.root_key_file)
-        return LocalKeyProvider.open(path, _local_secret(settings))
+        return LocalKeyProvider.open(path, local_secret(settings))
     make = PROVIDERS.get(keys.provider)
     if make is None:
         known = ", ".join((LOCAL, *PROVIDERS))
@@ -84,7 +84,8 @@ def credential_of(settings: Settings) -> Callable[[], str]:
     return read
 
 
-def _local_secret(settings: Settings) -> Secret | None:
+def local_secret(settings: Settings) -> Secret | None:
+    """What opens a local root key: its passphrase, the officers' key from the agent, or None for neither."""
     path = settings.path(settings.keys.root_key_file)
     if root_file.protection_of(path) == root_file.OFFICERS:
         return key_from_agent(settings.folder)

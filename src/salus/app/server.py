@@ -18,7 +18,7 @@ from salus.app.house import House, Stand
 from salus.app.indexing import Indexer
 from salus.app.memory import calm_collector, seal_memory
 from salus.app.signing import Signing
-from salus.audit.event import EventType
+from salus.audit.event import EventType, Outcome
 from salus.audit.reader import AuditReader
 from salus.http.asgi import Application
 from salus.http.table import routes
@@ -84,9 +84,27 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
 async def _start(house: House, indexer: Indexer) -> None:
     for tenant in house.keyring.tenants():
         await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
-    house.keyring.keep(asyncio.get_running_loop().call_soon_threadsafe)
+    loop = asyncio.get_running_loop()
+    noting = set[asyncio.Task[None]]()  # a task that nobody holds may vanish
+
+    def told(away: str) -> None:
+        task = loop.create_task(_note_keys(house, away))
+        noting.add(task)
+        task.add_done_callback(noting.discard)
+
+    house.keyring.keep(loop.call_soon_threadsafe, told)
     calm_collector()
     indexer.start()
+
+
+async def _note_keys(house: House, away: str) -> None:
+    """Write down that the key provider went away (and why), or came back, as long as anything can be written."""
+    type_, outcome = (EventType.KEYS_REFUSED, Outcome.FAILED) if away else (EventType.KEYS_UNLOCK, Outcome.GRANTED)
+    for tenant in house.keyring.tenants():
+        try:
+            await house.record(Unit(), house.operator(tenant), type_, away or "the key provider answers again", outcome)
+        except Problem as problem:
+            _log.error("noting the state of the keys: %s", problem.detail)
 
 
 async def _stop(house: House, indexer: Indexer) -> None:
@@ -94,8 +112,11 @@ async def _stop(house: House, indexer: Indexer) -> None:
     try:
         for tenant in house.keyring.tenants():
             await house.record(Unit(), house.operator(tenant), EventType.SERVER_STOP, f"worker {os.getpid()}")
-        house.close()
     except Problem as problem:  # keys or audit are away; there is nothing left to refuse
+        _log.error("stopping: %s", problem.detail)
+    try:
+        house.close()
+    except Problem as problem:
         _log.error("stopping: %s", problem.detail)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from salus.app.house import House
-from salus.app.providers import LOCAL, passphrase_of, provider_of
+from salus.app.providers import LOCAL, local_secret, provider_of
 from salus.app.safety_keys import needs_passphrase, offer_passphrase
-from salus.app.unsealing import Agent, hand_in, is_split, opened_by
+from salus.app.unsealing import Agent, hand_in, opened_by
 from salus.audit.event import EventType
 from salus.cli.shell import as_json, data_dir, secret_from, settings_of, table, tells_problems
 from salus.cli.start import tell_shares
@@ -65,12 +65,10 @@ def split(data_dir: Path, officers: int, needed: int) -> None:
     if needs_passphrase(settings):
         offer_passphrase(secret_from("Passphrase of the root key").encode())
     path = settings.path(settings.keys.root_key_file)
-    if is_split(settings):
-        raise Problem(Kind.CONFLICT, "The root key is split already.")
     house = House(settings)  # first the entry in the log, then the change
     try:
         reason = f"the root key is split: {needed} of {officers} officers"
-        file = root_file.open_file(path, passphrase_of(settings))
+        file = root_file.open_file(path, local_secret(settings))
         shares = file.split(needed, officers)
         asyncio.run(house.record(Unit(), house.operator(), EventType.KEYS_CREATE, reason))
     finally:
@@ -80,6 +78,7 @@ def split(data_dir: Path, officers: int, needed: int) -> None:
     opened_by(settings, shares).close()  # a file that could not be opened again would be the end of the records
     tell_shares(shares)
     click.echo("Destroy every copy of the former key file: it still opens the records.")
+    click.echo("Restart the server, and any `salus keys agent`: they hold the former key.")
 
 
 @keys.command()

@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Protocol
 
 from salus.kernel.clock import Elapsed
@@ -60,12 +61,20 @@ class Keeper:
         keys: the keyring.
         elapsed: its clock.
         in_loop: runs a function on the thread that uses the keys, e.g. `loop.call_soon_threadsafe`.
+        told: called there with the reason when the provider went away, with nothing when it came back.
     """
 
-    def __init__(self, keys: Leased, elapsed: Elapsed, in_loop: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        keys: Leased,
+        elapsed: Elapsed,
+        in_loop: Callable[[Callable[[], None]], object],
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._keys = keys
         self._elapsed = elapsed
         self._in_loop = in_loop
+        self._told = told
         self._bell = threading.Condition()
         self._wanted: dict[str, Future[None]] = {}
         self._try_at: dict[str, float] = {}
@@ -128,11 +137,13 @@ class Keeper:
             self._try_at[name] = self._elapsed() + min(problem.retry_after or _PAUSE, _PAUSE)
             if not self._away:
                 _log.error("the key provider is away or refuses: %s", problem.detail)
+                self._in_loop(partial(self._told, f"the key provider is away or refuses: {problem.detail}"))
             self._away = True
             return problem
         self._try_at.pop(name, None)
         if self._away:
             _log.warning("the key provider answers again")
+            self._in_loop(partial(self._told, ""))
         self._away = False
         return None
 

@@ -140,13 +140,16 @@ class Keyring:
             return None
         return None if self._table.root(name) is None else self._keeper.want(name)
 
-    def keep(self, in_loop: Callable[[Callable[[], None]], object]) -> None:
+    def keep(
+        self, in_loop: Callable[[Callable[[], None]], object], told: Callable[[str], None] = lambda _: None
+    ) -> None:
         """From now on a thread keeps the keys; nothing in here waits for the provider any more.
 
         Args:
             in_loop: runs a function on the thread that uses the keys.
+            told: called there with the reason when the provider went away, with nothing when it came back.
         """
-        self._keeper = Keeper(self, self._elapsed, in_loop)
+        self._keeper = Keeper(self, self._elapsed, in_loop, told)
         self._keeper.start()
 
     def close(self) -> None:
