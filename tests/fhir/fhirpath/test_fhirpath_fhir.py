@@ -250,3 +250,11 @@ def test_a_mistake_is_told_with_its_position(text, position):
         compile(text)
     assert caught.value.kind is Kind.INCORRECT
     assert f"at character {position}:" in caught.value.issues[0].text
+
+
+def test_types_as_the_search_parameters_of_r4_name_them():
+    onset = {"resourceType": "Condition", "onsetDateTime": "2024-01-31"}
+    assert places("Condition.onset.as(DateTime)", onset) == ["Condition.onset.ofType(dateTime)"]
+    assert places("(Condition.onset as DateTime)", onset) == ["Condition.onset.ofType(dateTime)"]
+    assert values("onset.is(DateTime)", onset) == [False]
+    assert values("1.ofType(Integer) | 'a'.ofType(Integer)", []) == [1]

@@ -36,7 +36,7 @@ from salus.fhir.fhirpath.syntax import (
     Variable,
 )
 from salus.fhir.fhirpath.types import is_known
-from salus.fhir.fhirpath.typing import as_type, is_type, of_type, tester
+from salus.fhir.fhirpath.typing import as_type, is_type, meaning, of_type
 
 _LOGIC: Final = frozenset({"and", "or", "implies"})
 _TYPED: Final = frozenset({"is", "as", "ofType"})
@@ -139,7 +139,7 @@ class Compiler:
 
     def typed(self, name: str, type_name: str, place: int) -> Step:
         """`is`, `as` and `ofType`."""
-        test = tester(type_name, place)
+        test = meaning(type_name, place, loose=name != "is" and not self.strict)
         if name == "ofType":
             return of_type(test)
         return is_type(test) if name == "is" else as_type(test, strict=self.strict)

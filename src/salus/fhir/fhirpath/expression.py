@@ -15,7 +15,9 @@ from salus.fhir.fhirpath.node import Node, resource_type
 from salus.fhir.fhirpath.parser import parse
 from salus.kernel.errors import Kind, Problem
 
-_KEPT: Final = 2048  # compiled expressions
+# Compiled expressions that stay, and the length of one; together they bound the memory that strangers can fill.
+_KEPT: Final = 1024
+_LONGEST_KEPT: Final = 1_000
 
 
 class Expression:
@@ -89,9 +91,8 @@ class Expression:
         return f"Expression({self.text!r})"
 
 
-@lru_cache(maxsize=_KEPT)
 def compile(text: str, *, strict: bool = False) -> Expression:  # noqa: A001 - the field's word, used with its module
-    """Read and compile an expression; the last ones stay compiled.
+    """Read and compile an expression; of those of ordinary length the last ones stay compiled.
 
     Args:
         text: FHIRPath, at most 20,000 characters and 60 levels of nesting.
@@ -101,4 +102,11 @@ def compile(text: str, *, strict: bool = False) -> Expression:  # noqa: A001 - t
     Raises:
         Problem: INCORRECT with the position of what is wrong.
     """
+    return _kept(text, strict) if len(text) <= _LONGEST_KEPT else _compiled(text, strict)
+
+
+def _compiled(text: str, strict: bool) -> Expression:
     return Expression(text, Compiler(strict=strict).step(parse(text)))
+
+
+_kept = lru_cache(maxsize=_KEPT)(_compiled)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from salus.fhir.fhirpath.context import Context, fault
 
 LONGEST: Final = 2_000  # characters of a pattern
-_MEMORY: Final = 1 << 20  # bytes that a compiled pattern may take
+_MEMORY: Final = 1 << 18  # bytes that a compiled pattern may take
 _COMPILING: Final = 2_000  # what a new pattern draws on the budget
 _REPLACING: Final = 5  # what each replacement does
 _GROUP: Final = re.compile(r"\\(.)|\$(?:\{(\w+)\}|([0-9]{1,2}))", re.DOTALL | re.ASCII)
@@ -28,7 +28,7 @@ def _pattern(pattern: str, text: str, ctx: Context) -> Any:
     return compiled
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _compiled(pattern: str) -> Any:
     import re2
 

@@ -22,7 +22,7 @@ _TIME_FORM: Final = re.compile(rf"T?{_CLOCK}")
 # Places east and west of which nobody keeps time: https://hl7.org/fhir/R4/datatypes.html#dateTime.
 EARLIEST_ZONE: Final = 14 * 60
 LATEST_ZONE: Final = -12 * 60
-_SECOND: Final = 6
+_LONGEST: Final = 64  # characters; what is longer has more digits than any clock
 
 
 class Temporal(NamedTuple):
@@ -58,7 +58,6 @@ def zone_text(zone: int) -> str:
     return f"{'-' if zone < 0 else '+'}{hours:02d}:{minutes:02d}"
 
 
-@lru_cache(maxsize=4096)
 def parse(kind: str, text: str) -> Temporal | None:
     """Read a date or time as FHIR and FHIRPath write it.
 
@@ -70,6 +69,11 @@ def parse(kind: str, text: str) -> Temporal | None:
         the value, or None when the text is none or names no real day or time. A second of 60 (FHIR allows leap
         seconds) counts as the last one of its minute.
     """
+    return _parse(kind, text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _parse(kind: str, text: str) -> Temporal | None:
     form = {"Date": _DATE_FORM, "DateTime": _DATE_TIME_FORM, "Time": _TIME_FORM}[kind]
     match = form.fullmatch(text)
     if match is None:

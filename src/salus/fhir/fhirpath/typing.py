@@ -45,12 +45,13 @@ class TypeTester(NamedTuple):
         return is_a(item.type, self.fhir)
 
 
-def tester(name: str, place: int) -> TypeTester:
+def meaning(name: str, place: int, *, loose: bool = False) -> TypeTester:
     """What a type name means.
 
     Args:
         name: `Patient`, `FHIR.Patient`, `System.String`.
         place: position in the expression, for the error.
+        loose: let `DateTime` mean FHIR's `dateTime` too, as R4 does in its search parameters (`as DateTime`, `as Uri`).
 
     Raises:
         Problem: INCORRECT when there is no such type. Of the namespace `System`, unknown types have no instances.
@@ -62,6 +63,9 @@ def tester(name: str, place: int) -> TypeTester:
         wrong(place, "types are of the namespace FHIR or System")
     if is_known(plain):
         return TypeTester(plain, "System.Quantity" if plain == _BOTH and not namespace else "")
+    own = plain[:1].lower() + plain[1:]
+    if loose and not namespace and own in PRIMITIVES:
+        return TypeTester(own, "System." + plain)
     if plain in SYSTEM and not namespace:
         return TypeTester("", "System." + plain)
     return wrong(place, "there is no such type")

@@ -57,7 +57,6 @@ class _UnknownUnitError(ValueError):
     """The text is no UCUM code, or one that has no scale."""
 
 
-@lru_cache(maxsize=4096)
 def scale(code: str) -> Scale | None:
     """What a case-sensitive UCUM code means.
 
@@ -67,8 +66,11 @@ def scale(code: str) -> Scale | None:
     Returns:
         its scale, or None when it is no UCUM code or uses a special unit within a product.
     """
-    if not 0 < len(code) <= LONGEST:
-        return None
+    return _scale(code) if 0 < len(code) <= LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _scale(code: str) -> Scale | None:
     try:
         return _special(code) or _Reader(code).whole()
     except _UnknownUnitError:
