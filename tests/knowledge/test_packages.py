@@ -236,6 +236,7 @@ def test_a_huge_file_is_refused_and_the_others_stay(
         gzip.compress(bytes(5000))[:-4],
         gzip.compress(io.BytesIO(b"x" * 1024).getvalue()),
     ],
+    ids=["empty", "no-archive", "compressed-nonsense", "cut-off", "no-header"],
 )
 def test_a_file_that_is_no_package_is_refused_in_words(library: Library, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "p.tgz"
