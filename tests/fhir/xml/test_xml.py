@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.maximal import _object as fullest
+from tests.support.maximal import occurrences
 
 from salus.fhir import json, xml
+from salus.fhir.definitions import resource_types
 from salus.fhir.validate import check
 from salus.kernel.errors import Kind, Problem
 
@@ -247,3 +250,11 @@ def test_anything_is_read_or_refused(parts: list[str]) -> None:
 def test_any_bytes_are_refused(raw: bytes) -> None:
     with pytest.raises(Problem):
         xml.decode(raw)
+
+
+@pytest.mark.parametrize("type_", resource_types())
+def test_every_element_of_every_type_comes_back(type_: str) -> None:
+    resource = json.decode(json.encode({"resourceType": type_, **fullest(type_, "zebu", "anna", 0)}))
+    written = xml.encode(resource)
+    assert xml.decode(written) == resource
+    assert written.count(b"zebu") == occurrences(resource, "zebu")  # nothing was left out
