@@ -103,6 +103,8 @@ def _value(field: Field, kind: str, word: str, patient: str, depth: int) -> Any:
         case "code":
             if field.name == "currency":
                 return "EUR"
+            if field.name in {"contentType", "targetFormat", "sigFormat"}:
+                return f"text/{word}"
             return structure().value_sets[field.binding][0] if field.binding else word
         case "xhtml":
             return f'<div xmlns="http://www.w3.org/1999/xhtml"><p title="{word}">{word}</p></div>'

@@ -85,7 +85,7 @@ def key(item: Any, ctx: Context) -> Hashable:
         return magnitude(value)
     if kind is Node or value is None:
         return _frozen_node(item, ctx)
-    return cast(Hashable, value)
+    return frozen(value, ctx)  # content that breaks R4 has objects where texts belong
 
 
 def _frozen_node(node: Node, ctx: Context) -> Hashable:
