@@ -81,6 +81,8 @@ def test_the_page_lists_every_operator_of_a_filter() -> None:
         ("Patient?_text=(", "invalid"),
         ("Patient?phonetic=1", "invalid"),
         ("Patient?_sort=phonetic", "invalid"),
+        ("Patient?_sort=_text", "invalid"),
+        ("Patient?_filter=_text eq x", "not-supported"),
         ("Patient?birthdate:below=1980", "not-supported"),
         ("Patient?identifier:of-type=MR|123", "invalid"),
     ],

@@ -34,6 +34,7 @@ Pairs = list[tuple[str, str]]
 JSON = dict[str, Any]
 
 _PER_TYPE = 60
+_UNORDERED = {"phonetic", "_text", "_content"}
 _ORDERED = {"token", "string", "date", "reference", "number", "quantity", "uri"}
 
 
@@ -140,7 +141,7 @@ class Oracle(Plain):
         asked = [self._clause(random, type_, random.choice([p for p in known if p.kind == kind])) for kind in chosen]
         if random.random() < 0.4:
             keys = random.sample(
-                [p.code for p in known if p.kind in _ORDERED and p.code != "phonetic"], random.choice((1, 1, 2))
+                [p.code for p in known if p.kind in _ORDERED and p.code not in _UNORDERED], random.choice((1, 1, 2))
             )
             asked.append(("_sort", ",".join(random.choice(("", "-")) + key for key in keys)))
         asked.append(("_count", str(random.choice((1, 3, 7, 20, 100)))))

@@ -182,11 +182,12 @@ def terminology_capability(
 def _shared() -> list[dict[str, Any]]:
     """Parameters that mean the same for every type, for searches over several."""
     every = [parameters(type_) for type_ in resource_types()]
-    return [
+    shared = [
         {"name": code, "definition": known.url, "type": known.kind}
         for code, known in every[0].items()
         if not known.unsupported and all(code in other and other[code].url == known.url for other in every)
     ]
+    return [*shared, {"name": "_filter", "type": "special"}]  # R4 has it, and no SearchParameter for it
 
 
 @cache

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from salus.fhir.definitions import fields, resource_types
 from salus.fhir.search.clauses import Sort
 from salus.fhir.search.parameters import Parameter
+from salus.fhir.search.spots import WORDY
 from salus.fhir.search.terms import refuse, unanswered
 
 MAX_COUNT = 1000
@@ -69,7 +70,7 @@ def sort(type_: str, known: Mapping[str, Parameter], text: str) -> tuple[Sort, .
             raise refuse(f"names something that is not a search parameter of {type_}")
         if found.unsupported:
             raise unanswered("names a parameter that is not supported")
-        if found.kind in ("composite", "special") or found.code == "phonetic":
+        if found.kind in ("composite", "special") or found.code in {"phonetic", *WORDY}:
             raise refuse("names a parameter that has no order")
     if len({key.parameter for key in keys}) < len(keys):
         raise refuse("names a parameter twice")

@@ -19,6 +19,7 @@ from salus.fhir.search.clauses import Clause, DateValue, Filter, Join, TokenValu
 from salus.fhir.search.joins import is_join, join
 from salus.fhir.search.parameters import Parameter
 from salus.fhir.search.reading import Setting, clause, parameter
+from salus.fhir.search.spots import WORDY
 from salus.fhir.search.terms import refuse, unanswered
 
 MAX_CONDITIONS = 50
@@ -161,6 +162,8 @@ def _leaf(operator: str, found: Parameter, modifier: str | None, text: str, sett
         raise refuse("has a modifier in a path: operators take their place")
     if not text:
         raise refuse("has an empty value")
+    if found.kind in _NEVER or found.code in WORDY:
+        raise unanswered("names a parameter that a filter cannot compare")
     make = _MAKERS.get(operator)
     return make(found, text, setting) if make else _compared(operator, found, text, setting)
 
@@ -172,8 +175,6 @@ def _one_value(text: str) -> str:
 
 def _compared(operator: str, found: Parameter, text: str, setting: Setting) -> Clause:
     """eq, ne and the operators that R4 has as prefixes."""
-    if found.kind in _NEVER:
-        raise unanswered("names a parameter that a filter cannot compare")
     ordered = found.kind in _ORDERED
     if operator not in ("eq", "ne") and not ordered:
         raise refuse(f"asks {operator} of something that has no order")
