@@ -77,6 +77,9 @@ def plan_of(ctx: Context, permit: Permit, query: Query, *, lasting: bool = False
     Raises:
         Problem: FORBIDDEN when a chain leads where the actor may not search; TOO_COSTLY.
     """
+    if query.contained:  # only searches look into what is contained
+        text = "`_contained` is not supported here."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("not-supported", text, "query._contained"),))
     if not query.joins and not query.filters:
         return plan_alone(ctx, permit, query.clauses, lasting=lasting)
     joins = Joins(ctx, lasting=lasting)

@@ -236,10 +236,11 @@ class Joins:
         for contained in resource.get("contained", ()):
             step = branches.get(contained["resourceType"])
             if step is not None and contained.get("id") == id_:
-                return self._holds(resource, contained, step)
+                return self.holds(resource, contained, step)
         return False
 
-    def _holds(self, container: dict[str, Any], resource: dict[str, Any], step: Step) -> bool:
+    def holds(self, container: dict[str, Any], resource: dict[str, Any], step: Step) -> bool:
+        """Whether a resource contained in another fulfils a step; chains must have been looked up before."""
         if isinstance(step, Clause):
             rows = self._view.extractor.rows_for(resource, (step,))
             return matcher(step)([*rows, ("_id", "token", "", resource.get("id", ""))])

@@ -69,7 +69,7 @@ def page_of(
     newest = ctx.store.reader.last_seq()
     start = cursor.start if cursor is not None and cursor.start is not None else newest
     before = cursor.before if cursor is not None else None
-    span = Span(start, before, count + 1, content=bool(query.include), resumed=start < newest)
+    span = Span(start, before, count + 1, content=bool(query.include or query.contained), resumed=start < newest)
     first = msgspec.structs.replace(link, start=start)
     if not query.sort or query.sort == _NEWEST_FIRST:
         found = _newest_first(ctx, planned, span)

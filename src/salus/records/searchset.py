@@ -6,7 +6,9 @@ https://hl7.org/fhir/R4/bundle.html#searchset
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from salus.fhir import bundle, json
@@ -16,7 +18,8 @@ from salus.fhir.search.clauses import Query
 from salus.fhir.search.portions import elements_for, portion
 from salus.fhir.search.query import canonical
 from salus.kernel.errors import Issue
-from salus.records.candidates import Hit
+from salus.records.candidates import Hit, stored_rows
+from salus.records.contained import Inside
 from salus.records.context import Context
 from salus.records.includes import MAX_INCLUDED
 from salus.records.pages import Page
@@ -32,12 +35,14 @@ class Found:
         total: matches over all pages, when it was asked for.
         included: what stands beside the matches.
         cut: more would have been included than an answer takes.
+        inside: with `_contained`, by type what a hit stands for.
     """
 
     page: Page
     included: list[Hit]
     cut: bool
     total: int | None
+    inside: Mapping[str, Inside]
 
 
 def searchset(ctx: Context, path: str, types: tuple[str, ...], query: Query, found: Found) -> bytes:
@@ -59,7 +64,10 @@ def searchset(ctx: Context, path: str, types: tuple[str, ...], query: Query, fou
         for name, cursor in beside
         if cursor is not None
     ]
-    entries = [(_url(ctx, hit), _shown(query, hit, matched=True), "match") for hit in page.hits]
+    if query.contained_type:
+        entries = [entry for hit in page.hits for entry in _contained(ctx, query, hit, found.inside[hit.row.type])]
+    else:
+        entries = [(_url(ctx, hit), _shown(query, hit, matched=True), "match") for hit in page.hits]
     entries += [(_url(ctx, hit), _shown(query, hit, matched=False), "include") for hit in found.included]
     issues = _issues(query, found)
     return bundle.searchset(entries, links, found.total, warnings(issues) if issues else None)
@@ -80,12 +88,32 @@ def _url(ctx: Context, hit: Hit) -> str:
     return f"{ctx.base}/{hit.row.type}/{hit.version.id}"
 
 
+def _contained(ctx: Context, query: Query, hit: Hit, inside: Inside) -> Iterator[tuple[str, bytes, str]]:
+    """What matches in a record, by itself: its address is that of the container, and the id within."""
+    content = hit.content or {}
+    if inside.itself(content, stored_rows(hit.version)):
+        yield _url(ctx, hit), _shown(query, hit, matched=True), "match"
+    for resource in inside.matching(content):
+        shown = _part(query, resource, matched=True) or json.encode(resource)
+        yield f"{_url(ctx, hit)}#{resource.get('id', '')}", shown, "match"
+
+
 def _shown(query: Query, hit: Hit, *, matched: bool) -> bytes:
-    """The part of a record that was asked for, tagged as a part (https://hl7.org/fhir/R4/search.html#summary)."""
-    elements = elements_for(hit.row.type, query.elements, matched=matched) if query.elements else ()
-    if not elements and not query.summary:
+    if not query.elements and not query.summary:
         return hit.version.body
-    part = portion(json.decode(hit.version.body), query.summary, elements)
-    tags = part["meta"].get("tag", [])
-    part["meta"] = {**part["meta"], "tag": tags if SUBSETTED in tags else [*tags, SUBSETTED]}
+    return _part(query, json.decode(hit.version.body), matched=matched) or hit.version.body
+
+
+def _part(query: Query, resource: dict[str, Any], *, matched: bool) -> bytes:
+    """The part of a resource that was asked for, tagged as one; nothing when all was asked for.
+
+    https://hl7.org/fhir/R4/search.html#summary
+    """
+    elements = elements_for(resource["resourceType"], query.elements, matched=matched) if query.elements else ()
+    if not elements and not query.summary:
+        return b""
+    part = portion(resource, query.summary, elements)
+    meta = part.get("meta", {})
+    tags = meta.get("tag", [])
+    part["meta"] = {**meta, "tag": tags if SUBSETTED in tags else [*tags, SUBSETTED]}
     return json.encode(part)

@@ -321,6 +321,8 @@ class Query:
         total: none, accurate, estimate, or None when not asked.
         summary: `count`, `true`, `text`, `data`, or "" for whole resources.
         elements: elements to return, such as `name` or `Patient.name`; empty means all.
+        contained: `true` (search what is contained in others), `both`, or "" for the records themselves.
+        contained_type: `contained` to give what is contained, "" for what contains it.
         page: cursor of an earlier answer, opaque; "" for the first page.
         ignored: names passed over under `Prefer: handling=lenient`.
     """
@@ -335,5 +337,7 @@ class Query:
     total: str | None = None
     summary: str = ""
     elements: tuple[str, ...] = ()
+    contained: str = ""
+    contained_type: str = ""
     page: str = ""
     ignored: tuple[str, ...] = ()

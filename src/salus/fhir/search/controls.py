@@ -42,6 +42,20 @@ def summary(text: str) -> str:
     return "" if text == "false" else text
 
 
+def contained(text: str) -> str:
+    """`_contained`: true, both, or "" for `false` (https://hl7.org/fhir/R4/search.html#contained)."""
+    if text not in ("true", "false", "both"):
+        raise refuse("is not one of true, false, both")
+    return "" if text == "false" else text
+
+
+def contained_type(text: str) -> str:
+    """`_containedType`: contained, or "" for `container`."""
+    if text not in ("container", "contained"):
+        raise refuse("is not one of container, contained")
+    return "" if text == "container" else text
+
+
 def elements(types: Collection[str], text: str) -> tuple[str, ...]:
     """`_elements`: top-level elements of the types searched, `Type.name` for others; a choice by its base name.
 

@@ -27,9 +27,11 @@ MAX_PARAMETERS = 100
 
 _NAME = re.compile(r"[A-Za-z0-9_.:\-]{1,256}")
 _PASSED_OVER = {"_format", "_pretty"}
-_NOT_OFFERED = {"_type", "_contained", "_containedType", "_score"}
+_NOT_OFFERED = {"_type", "_score"}
 _INCLUDES = {"_include", "_revinclude"}
-_CONTROLS = {"_include", "_revinclude", "_count", "_total", "_summary", "_elements", "_sort", "_page"}
+_CONTROLS = {"_include", "_revinclude", "_count", "_total", "_summary", "_elements", "_sort", "_page"} | {
+    *("_contained", "_containedType"),
+}
 
 
 def parse(
@@ -93,7 +95,13 @@ def canonical(query: Query) -> list[tuple[str, str]]:
         pairs.append(("_count", str(query.count)))
     if query.elements:
         pairs.append(("_elements", ",".join(query.elements)))
-    rest = (("_total", query.total), ("_summary", query.summary), ("_page", query.page))
+    rest = (
+        ("_contained", query.contained),
+        ("_containedType", query.contained_type),
+        ("_total", query.total),
+        ("_summary", query.summary),
+        ("_page", query.page),
+    )
     return pairs + [(name, text) for name, text in rest if text]
 
 
@@ -170,7 +178,7 @@ class _Draft:
         )
 
     def _control(self, code: str, text: str) -> None:
-        name = code[1:]
+        name = code[1:].replace("Type", "_type")
         if name in self._controls:
             raise refuse("stands more than once")
         match code:
@@ -178,6 +186,10 @@ class _Draft:
                 value: object = controls.count(text)
             case "_total":
                 value = controls.total(text)
+            case "_contained":
+                value = controls.contained(text)
+            case "_containedType":
+                value = controls.contained_type(text)
             case "_summary":
                 value = controls.summary(text)
             case "_elements":

@@ -14,6 +14,7 @@ from salus.access.permit import Permit
 from salus.audit.event import EventType
 from salus.kernel.commit import Unit
 from salus.records.candidates import hits
+from salus.records.contained import contained_parts
 from salus.records.context import Context, audited
 from salus.records.finding import plan_of
 from salus.records.includes import included
@@ -87,7 +88,10 @@ async def _search(
     counting = query.summary == "count" or query.count == 0  # https://hl7.org/fhir/R4/search.html#count
     page = Page([], None, None, None)
     with ctx.store.reader.snapshot():
-        planned = [Planned(part.permit, plan_of(ctx, part.permit, part.query)) for part in parts]
+        if query.contained:
+            planned, inside = contained_parts(ctx, parts)
+        else:
+            planned, inside = [Planned(part.permit, plan_of(ctx, part.permit, part.query)) for part in parts], {}
         asked_for = counting or query.total in {"accurate", "estimate"}
         total = sum(_total(ctx, each, estimate=query.total == "estimate") for each in planned) if asked_for else None
         if not counting:
@@ -103,7 +107,7 @@ async def _search(
     words = f"{scope.path}?{urlencode([*named, *asked])}" if named or asked else scope.path
     event = ctx.event(EventType.RECORD_SEARCH, reason=reason, entities=touched, query=words)
     await ctx.commit(Unit(), event)
-    return searchset(ctx, scope.path, types, query, Found(page, beside, cut, total))
+    return searchset(ctx, scope.path, types, query, Found(page, beside, cut, total, inside))
 
 
 def _cursor(ctx: Context, scope: Scope, asked: Pairs) -> Cursor | None:
