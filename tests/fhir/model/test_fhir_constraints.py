@@ -233,6 +233,17 @@ def test_inside_of_a_bundle_and_as_a_contained_resource_it_is_found_too(key, pla
         assert f"{outer}.{steps}".rstrip(".") in [i.place for i in caught.value.issues if key in i.text], holder
 
 
+def test_a_neighbour_in_the_bundle_is_looked_at():
+    team = {
+        "resourceType": "CareTeam",
+        "participant": [{"member": {"reference": "urn:uuid:a"}, "onBehalfOf": {"display": "x"}}],
+    }
+    for kind, valid in (("Practitioner", True), ("Patient", False)):
+        member = {"fullUrl": "urn:uuid:a", "resource": {"resourceType": kind}}
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": team}, member]}
+        assert breaks(exact(bundle)) is not valid
+
+
 def test_a_warning_refuses_nothing_and_is_there_for_who_asks():
     nameless = {"resourceType": "ValueSet", "status": "draft", "name": "no identifier!"}
     check(exact(nameless))

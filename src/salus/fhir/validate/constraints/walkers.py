@@ -13,15 +13,17 @@ from functools import cache
 from typing import Any, Final
 
 from salus.fhir.definitions import PRIMITIVES, Field, structure
-from salus.fhir.fhirpath.node import Node, root
+from salus.fhir.fhirpath.node import Node
 from salus.fhir.fhirpath.parser import parse
 from salus.fhir.validate.constraints.presence import ALWAYS, Presence
 from salus.fhir.validate.constraints.rules import Rule, rules
 from salus.fhir.validate.places import known
 
-Walker = Callable[[dict[str, Any], dict[str, Any]], bool]
+Walker = Callable[[dict[str, Any], Node], bool]
+"""Takes an object, and the node of the resource that it is in."""
 
 _ANY: Final = frozenset({"Resource", "DomainResource"})
+_HOLDERS: Final = frozenset({"Bundle", "Parameters"})
 # Data types with constraints of their own that no extension may hold; all others are met in the quick walk.
 _VISITED: Final = frozenset({"ElementDefinition"})
 
@@ -32,13 +34,19 @@ def breaks(resource: dict[str, Any]) -> bool:
     Args:
         resource: of a known type, that fits the schema.
     """
-    walker = _walker(resource["resourceType"])
-    return walker is not None and walker(resource, resource)
+    kind = resource["resourceType"]
+    walker = _walker(kind)
+    return walker is not None and walker(resource, Node(resource, kind))
 
 
-def _nested(resource: Any, _: dict[str, Any]) -> bool:
-    """A resource inside another is the `%resource` of its own constraints."""
-    return type(resource) is dict and known(resource.get("resourceType")) and breaks(resource)
+def _nested(resource: Any, holder: Node) -> bool:
+    """A resource inside another is the `%resource` of its own constraints, and may refer to its neighbours."""
+    kind = resource.get("resourceType") if type(resource) is dict else None
+    if type(kind) is not str or not known(kind):
+        return False
+    walker = _walker(kind)
+    key = "resource" if holder.type in _HOLDERS else "contained"
+    return walker is not None and walker(resource, Node(resource, kind, holder, key))
 
 
 @cache
@@ -135,12 +143,11 @@ class _Writer:
         self.lines.append(f"{indent}if {lead}{name}({variable}, r): return True")
 
 
-def _judge(rule: Rule, kind: str) -> Callable[[Any, dict[str, Any]], bool]:
+def _judge(rule: Rule, kind: str) -> Callable[[Any, Node], bool]:
     """Evaluates a constraint on an element of a resource."""
 
-    def judge(value: Any, resource: dict[str, Any]) -> bool:
-        around = root(resource)
-        return rule.broken(around if value is resource else Node(value, kind, around))
+    def judge(value: Any, around: Node) -> bool:
+        return rule.broken(around if value is around.value else Node(value, kind, around))
 
     return judge
 
@@ -148,7 +155,7 @@ def _judge(rule: Rule, kind: str) -> Callable[[Any, dict[str, Any]], bool]:
 def _later(path: str) -> Walker:
     """The function for a type that may hold itself: looked up when it is called."""
 
-    def walk(node: dict[str, Any], resource: dict[str, Any]) -> bool:
+    def walk(node: dict[str, Any], resource: Node) -> bool:
         walker = _walker(path)
         return walker is not None and walker(node, resource)
 
