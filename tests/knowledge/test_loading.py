@@ -120,6 +120,15 @@ def test_rxnorm(library: Library, tmp_path: Path) -> None:
     assert library.engine().subsumes(found.url, "1", "2") is Subsumption.UNKNOWN
 
 
+def test_the_small_release_inside_the_large_one_is_not_taken(library: Library, tmp_path: Path) -> None:
+    path = releases.rxnorm(tmp_path / "release")
+    inner = path / "prescribe" / "rrf"
+    inner.mkdir(parents=True)
+    (inner / "RXNCONSO.RRF").write_text("", "utf-8")
+    load(library, tmp_path, rxnorm, path)
+    assert source(library, rxnorm.URL).find("2") is not None
+
+
 def test_another_process_sees_it_when_it_is_whole(library: Library, tmp_path: Path) -> None:
     other = Library(tmp_path / "knowledge.db", key)
     with release(releases.snomed(tmp_path / "release")) as files:

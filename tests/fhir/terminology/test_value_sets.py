@@ -165,6 +165,17 @@ def test_a_part_that_names_neither_system_nor_value_set_holds_nothing(part: JSON
     assert asked.members(URL) == frozenset()
 
 
+def test_what_has_only_an_extension_is_passed_over() -> None:
+    odd = {
+        "system": ANIMALS,
+        "valueSet": [None],
+        "_valueSet": [{"extension": []}],
+        "concept": [{"_code": {"extension": []}}, {"code": "dog"}],
+    }
+    asked = engine(animals(), value_set(URL, odd))
+    assert asked.members(URL) == {(ANIMALS, "dog")}
+
+
 def test_a_set_that_does_not_say_what_is_in_it_is_unknown_not_empty() -> None:
     bare = {"resourceType": "ValueSet", "url": URL, "status": "active"}
     asked = engine(animals(), bare)

@@ -98,7 +98,7 @@ def _include(each: Resource) -> Include:
         each.get("version", ""),
         None if concepts is None else {one["code"]: _named(one) for one in concepts if "code" in one},
         tuple(Filter(f.get("property", ""), f.get("op", ""), str(f.get("value", ""))) for f in each.get("filter", ())),
-        tuple(each.get("valueSet", ())),
+        tuple(one for one in each.get("valueSet", ()) if one is not None),  # null stands where only an extension is
     )
 
 

@@ -36,9 +36,13 @@ class Release:
             self._names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
 
     def find(self, pattern: str) -> str | None:
-        """The one file whose path ends as the pattern says; the first by name when there are several."""
+        """The file whose path ends as the pattern says.
+
+        Of several it is the one that lies highest: RxNorm carries a small release inside the large one.
+        """
         ending = re.compile(rf"(?:.*/)?{pattern}", re.IGNORECASE)
-        return next((name for name in sorted(self._names) if ending.fullmatch(name.replace("\\", "/"))), None)
+        fitting = (name for name in self._names if ending.fullmatch(name))
+        return min(fitting, key=lambda name: (name.count("/"), name), default=None)
 
     def need(self, pattern: str, what: str) -> str:
         """As `find`; raises Problem(INCORRECT), which says what is missing."""
