@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.maximal import _object as fullest
-from tests.support.maximal import occurrences
 
 from salus.fhir import json, xml
 from salus.fhir.definitions import resource_types
@@ -257,4 +256,4 @@ def test_every_element_of_every_type_comes_back(type_: str) -> None:
     resource = json.decode(json.encode({"resourceType": type_, **fullest(type_, "zebu", "anna", 0)}))
     written = xml.encode(resource)
     assert xml.decode(written) == resource
-    assert written.count(b"zebu") == occurrences(resource, "zebu")  # nothing was left out
+    assert written.count(b"zebu") == json.encode(resource).count(b"zebu")  # nothing was left out
