@@ -168,6 +168,20 @@ def test_a_named_type_without_a_grant_is_refused_and_an_unnamed_one_left_out(pla
     assert not any("bert" in name or name.startswith("Practitioner/") for name in found)
 
 
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+@pytest.mark.parametrize(
+    "url", ["Patient/bert/Observation?_sort=_id", "Encounter/visit/*?_sort=_id", "?_type=Patient,Device&_sort=_id"]
+)
+def test_a_bundle_may_search_compartments_and_several_types(place: Clinic, kind: str, url: str) -> None:
+    service = place.as_("service")
+    bundle = {"resourceType": "Bundle", "type": kind, "entry": [{"request": {"method": "GET", "url": url}}]}
+    answer = service.post("/fhir", bundle).json()["entry"][0]
+    assert answer["response"]["status"] == "200 OK"
+    alone = service.get(f"/fhir/{url}" if url[0] != "?" else f"/fhir{url}").json()
+    assert answer["resource"]["entry"] == alone["entry"]
+    assert answer["resource"]["entry"]
+
+
 # ── beside the matches ───────────────────────────────────────────────────────────────────────────────────────────────
 
 BESIDE = {

@@ -134,7 +134,7 @@ def _entry(index: int, item: Any, base: str) -> Entry:
     if not isinstance(url, str):
         raise _unreadable(f"{place}.request.url", "the request needs an address")
     address, operation, query = _operation(url.removeprefix(base) if base else url)
-    type_, id_, tail = _split(address, place, on_system=bool(operation))
+    type_, id_, tail = _split(address, place, on_system=bool(operation or (query and method in _READING)))
     resource = item.get("resource")
     if resource is not None and not isinstance(resource, dict):
         raise _unreadable(f"{place}.resource", "a resource must be an object")

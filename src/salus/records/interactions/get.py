@@ -7,27 +7,41 @@ https://hl7.org/fhir/R4/http.html#trules
 from __future__ import annotations
 
 from salus.access.permissions import Permission
+from salus.fhir.definitions import resource_types
 from salus.fhir.outcome import outcome
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.conditions import pairs_of
 from salus.records.context import Context
-from salus.records.finding import read_query
 from salus.records.interactions.answer import Answer
 from salus.records.interactions.entry import STATUS, Entry, placed
 from salus.records.interactions.read import read, vread
-from salus.records.interactions.search import search
+from salus.records.interactions.search import search, search_compartment, search_system
+from salus.records.scope import ALL_TYPES, Scope, compartment_scope, parts_of, permits_of, system_scope, type_scope
 from salus.records.store.store import Version
+
+_INNER = {*resource_types(), ALL_TYPES}
+"""What may follow the id in the address of a compartment."""
 
 
 def check_get(ctx: Context, entry: Entry) -> None:
     """Raise the Problem of a GET entry that is not allowed or not understood, before anything else is carried out."""
-    if not entry.id:
-        permit = ctx.decide(Permission.RECORD_SEARCH, entry.type)
-        asked = pairs_of(entry.query, "request.url")
+    scope, asked = _searched(entry)
+    if scope is not None:
+        permits = permits_of(ctx, scope)
         if not any(name == "_page" for name, _ in asked):
-            read_query(ctx, permit, asked)
+            parts_of(ctx, scope, permits, asked, lenient=False)
         return
     ctx.decide(Permission.RECORD_VREAD if _version(entry) else Permission.RECORD_READ, entry.type)
+
+
+def _searched(entry: Entry) -> tuple[Scope | None, list[tuple[str, str]]]:
+    """Where an entry searches and what it asks; None when it reads a record."""
+    if entry.id and entry.tail not in _INNER:
+        return None, []
+    asked = pairs_of(entry.query, "request.url")
+    if not entry.type:
+        return system_scope(asked)
+    return (compartment_scope(entry.type, entry.id, entry.tail) if entry.id else type_scope(entry.type)), asked
 
 
 async def get_in_bundle(ctx: Context, entry: Entry) -> Answer:
@@ -46,12 +60,20 @@ async def get_in_bundle(ctx: Context, entry: Entry) -> Answer:
 
 
 async def _get(ctx: Context, entry: Entry) -> Answer:
-    if not entry.id:
-        return Answer("200 OK", body=await search(ctx, entry.type, pairs_of(entry.query, "request.url")))
+    if _searched(entry)[0] is not None:
+        return Answer("200 OK", body=await _search(ctx, entry, pairs_of(entry.query, "request.url")))
     version = _version(entry)
     if version:
         return _read(entry, await vread(ctx, entry.type, entry.id, version))
     return _read(entry, await read(ctx, entry.type, entry.id))
+
+
+async def _search(ctx: Context, entry: Entry, asked: list[tuple[str, str]]) -> bytes:
+    if not entry.type:
+        return await search_system(ctx, asked)
+    if entry.id:
+        return await search_compartment(ctx, (entry.type, entry.id), entry.tail, asked)
+    return await search(ctx, entry.type, asked)
 
 
 def _version(entry: Entry) -> str:
