@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -157,6 +158,27 @@ OPERANDS = [
 @given(st.sampled_from(OPERATORS), st.sampled_from(OPERANDS), st.sampled_from(OPERANDS))
 def test_any_two_operands_have_an_answer_or_a_problem(operator, left, right):
     assert kind_of_end(f"({left}) {operator} ({right})") in (None, Kind.INCORRECT)
+
+
+JUNK: list[Any] = ["x", 7, True, None, [], {}, [None], [[1]], {"reference": 7}, [{"url": 5}], {"coding": ["x", None]}]
+CURIOUS = [
+    *("descendants().resolve()", "descendants().distinct()", "descendants() ~ descendants()", "descendants().sort()"),
+    *("descendants().where($this = $this)", "descendants().extension('x')", "descendants().select(toString())"),
+    *("descendants().select(lowBoundary())", "descendants().select(htmlChecks())", "descendants().select(abs())"),
+    *("descendants().select(type().name)", "descendants().select($this < $this)", "descendants().select(hasValue())"),
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(CURIOUS), st.sampled_from(JUNK), st.sampled_from(JUNK), st.integers(0, 5))
+def test_content_that_is_no_fhir_never_makes_a_fault(text, junk, other, spot):
+    resource = {**PATIENT, "managingOrganization": {"reference": "#o"}, "_birthDate": junk, "name": [junk, other]}
+    entry = {"fullUrl": other, "resource": junk if spot == 0 else {**resource, "contained": [junk], "contact": other}}
+    for whole in (resource, {"resourceType": "Bundle", "entry": [entry, junk]}):
+        try:
+            compile(text).evaluate(whole)
+        except Problem as problem:
+            assert problem.kind in (Kind.INCORRECT, Kind.TOO_COSTLY)  # noqa: PT017 - anything else fails by itself
 
 
 def test_words_of_a_problem_repeat_nothing_of_what_was_sent():

@@ -48,6 +48,8 @@ def _entries(node: Node, ctx: Context) -> dict[str, Node]:
         ctx.entries = {}
         for entry in top.children_named("entry") if top.type == "Bundle" else ():
             for resource in entry.children_named("resource"):
+                if type(resource.value) is not dict:
+                    continue
                 url = entry.value.get("fullUrl")
                 local = f"{resource.type}/{resource.value.get('id')}"
                 if type(url) is str:
