@@ -111,7 +111,7 @@ def stages(house: House, ctx: Context, raws: list[bytes]) -> None:
         return " ".join(keys.index().tokens(pair[0], pair[1], unindexed(pair[0])))
 
     def words_of(resource: JSON) -> set[str]:
-        return keys.index().words(resource["resourceType"], "_content", words.content(resource), words.split)
+        return keys.index().words(resource["resourceType"], "_content", *words.content(resource), words.split)
 
     rows = [(resource["resourceType"], view.extractor.rows(resource)) for resource in resources]
     judged = [facts_of(resource) for resource in resources]

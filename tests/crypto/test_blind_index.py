@@ -178,8 +178,8 @@ def test_numbers_are_found(value: Decimal, bound: Decimal, kind: str) -> None:
 
 
 def test_words_are_found_however_many_there_are() -> None:
-    few = INDEX.words("Observation", "_content", ["asthma ward7", "7"], str.split)
-    many = INDEX.words("Observation", "_content", [f"word{number}" for number in range(1000)], str.split)
+    few = INDEX.words("Observation", "_content", ["asthma"], ["ward7", "7"], str.split)
+    many = INDEX.words("Observation", "_content", [], [f"word{number}" for number in range(1000)], str.split)
     for word in ("asthma", "ward7"):
         asked = INDEX.word_terms("Observation", "_content", word)
         assert asked is not None

@@ -79,6 +79,8 @@ class Indexer:
         return True
 
     async def _one(self, tenant: str) -> None:
+        if operator(self._house, tenant).store.registries.of(tenant)[0].outdated:
+            _log.warning("records were indexed by an earlier version; indexing them anew in the background")
         try:
             left = await bring_up_to_date(self._house, tenant)
         except Problem as problem:

@@ -14,8 +14,8 @@ token cannot say exactly (exact strings, units, milliseconds) the caller checks 
 query never misses a true match. Ways to ask return tokens of which any may be present (OR); dates return an
 AND of such lists.
 
-Tokens of values that recur (codes, days, magnitudes) are kept in a bounded cache; those of names and
-identifiers are not.
+Tokens of values that recur (codes and their displays, days, magnitudes) are kept in a bounded cache; those of names,
+identifiers and other free text are not.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ _MANY_WORDS = b"w"
 """Carried by strings of more words than are indexed one by one, and asked for with every prefix."""
 _MAX_TEXT_WORDS = 400
 _SHORTEST_WORD = 2
-_RECURRING_TEXT = 100  # characters
 _RANGE = b"R"
 _FLOAT_ERROR = Decimal("1e-9")
 _CACHED = 40_000
@@ -129,7 +128,14 @@ class BlindIndex:
                 raise ValueError("unknown kind of index row")
         return found
 
-    def words(self, type: str, family: str, texts: Iterable[str], split: Callable[[str], Iterable[str]]) -> set[str]:
+    def words(
+        self,
+        type: str,
+        family: str,
+        recurring: Iterable[str],
+        others: Iterable[str],
+        split: Callable[[str], Iterable[str]],
+    ) -> set[str]:
         """Tokens of the words of a record's free text.
 
         Of more than 400 words only some are indexed one by one; the record then carries a token that every question
@@ -138,19 +144,15 @@ class BlindIndex:
         Args:
             type: resource type.
             family: name of the family.
-            texts: as they stand in the record; short ones recur in many and are kept in the cache.
+            recurring: texts that come in many records, such as displays of codes; kept in the cache.
+            others: texts that may name somebody.
             split: gives the words of a text.
         """
         leaf = self._family(type, family)
         found: set[str] = set()
-        for text in texts:
-            tokens = leaf.known.get(text)
-            if tokens is None:
-                words = {word for word in split(text) if _is_indexed(word)}
-                tokens = tuple(leaf.token(_word(word)) for word in words)
-                if len(text) <= _RECURRING_TEXT:
-                    self._keep(leaf, text, tokens)
-            found.update(tokens)
+        for text in recurring:
+            found.update(leaf.known.get(text) or self._keep(leaf, text, tuple(_in_words(leaf, split(text)))))
+        found.update(_in_words(leaf, {word for text in others for word in split(text)}))
         if len(found) > _MAX_TEXT_WORDS:
             found = set(sorted(found)[:_MAX_TEXT_WORDS])
             found.add(leaf.token(_MANY_WORDS))
@@ -349,6 +351,10 @@ def _word(word: str) -> bytes:
 
 def _is_indexed(word: str) -> bool:
     return len(word) >= _SHORTEST_WORD and not word.isdigit()
+
+
+def _in_words(family: _Family, words: Iterable[str]) -> Iterable[str]:
+    return (family.token(_word(word)) for word in words if _is_indexed(word))
 
 
 def _sound(key: str) -> bytes:

@@ -12,7 +12,6 @@ R4 leaves the algorithm to the server (https://hl7.org/fhir/R4/patient.html#sear
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from salus.fhir.search.folding import fold
@@ -26,7 +25,6 @@ _LETTERS = str.maketrans("cqgdbwvzyj", "kkktpffsii")
 _VOWELS = frozenset("aeiou")
 
 
-@lru_cache(maxsize=8192)
 def sound(word: str) -> str:
     """Key of one folded word; "" when nothing is left of it."""
     for letters, one in _ALIKE:

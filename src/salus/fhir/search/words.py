@@ -42,11 +42,12 @@ def narrative(resource: dict[str, object]) -> str:
     return _plain(div) if isinstance(div, str) else ""
 
 
-def content(resource: dict[str, Any]) -> list[str]:
-    """All free text of a resource, piece by piece."""
-    found: list[str] = []
-    _walk(resource, _plan(resource["resourceType"]), found)
-    return found
+def content(resource: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """All free text of a resource, piece by piece: that of codes, which comes again and again, and the rest."""
+    coded: list[str] = []
+    others: list[str] = []
+    _walk(resource, _plan(resource["resourceType"]), coded, others)
+    return coded, others
 
 
 def _plain(div: str) -> str:
@@ -55,28 +56,29 @@ def _plain(div: str) -> str:
 
 # ── walking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_TEXT, _DIV, _ANY = "text", "div", "any resource"
+_TEXT, _CODED, _DIV, _ANY = "text", "text of a code", "div", "any resource"
+_CONCEPTS = ("Coding", "CodeableConcept")
 _Plan = dict[str, Any]
 
 
-def _walk(node: dict[str, Any], plan: _Plan, found: list[str]) -> None:
+def _walk(node: dict[str, Any], plan: _Plan, coded: list[str], others: list[str]) -> None:
     for key, value in node.items():
         what = plan.get(key)
         if what is None or value is None:
             continue
-        if what is _TEXT:
+        if what is _CODED:
+            coded.append(value)
+        elif what is _TEXT:
             if type(value) is str:
-                found.append(value)
+                others.append(value)
             else:
-                found.extend(each for each in value if each is not None)
+                others.extend(each for each in value if each is not None)
         elif what is _DIV:
-            found.append(_plain(value))
-        elif type(value) is dict:
-            _walk(value, _plan(value["resourceType"]) if what is _ANY else what, found)
+            others.append(_plain(value))
         else:
-            for each in value:
+            for each in value if type(value) is list else (value,):
                 if type(each) is dict:
-                    _walk(each, _plan(each["resourceType"]) if what is _ANY else what, found)
+                    _walk(each, _plan(each["resourceType"]) if what is _ANY else what, coded, others)
 
 
 def _plan(path: str) -> _Plan:
@@ -90,7 +92,7 @@ def _plan(path: str) -> _Plan:
         base = name.removesuffix("[x]")
         for kind in field.types:
             key = base if base == name else base + kind.removeprefix("#")[0].upper() + kind.removeprefix("#")[1:]
-            what = _what(key, kind.removeprefix("#"))
+            what = _what(path, key, kind.removeprefix("#"))
             if what is not None:
                 plan[key] = what
     return plan
@@ -100,9 +102,9 @@ _plans: dict[str, _Plan] = {}
 """Made on first use."""
 
 
-def _what(key: str, kind: str) -> Any:
+def _what(path: str, key: str, kind: str) -> Any:
     if kind in ("string", "markdown"):
-        return None if key in _NO_WORDS else _TEXT
+        return None if key in _NO_WORDS else _CODED if path in _CONCEPTS else _TEXT
     if kind == "xhtml":
         return _DIV
     if kind == "Resource":
@@ -114,10 +116,11 @@ def _what(key: str, kind: str) -> Any:
 
 def rows(resource: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Rows ("_text" or "_content", "words", text) of a resource, for looking at opened candidates."""
+    coded, others = content(resource)
     return [
         ("_text", "words", joined(narrative(resource))),
         # Words of two elements do not follow each other.
-        ("_content", "words", " | ".join(joined(text) for text in content(resource))),
+        ("_content", "words", " | ".join(joined(text) for text in coded + others)),
     ]
 
 
