@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.clinic import Clinic
 from tests.support.outcomes import assert_outcome
+from tests.support.packages import package
 
 from salus.kernel.errors import Problem
+from salus.knowledge.packages import installing
 
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 # Without it every resource is told that it should have one (dom-6).
@@ -160,3 +163,30 @@ def test_a_large_bundle_is_judged_entry_by_entry(clinic: Clinic) -> None:
     with pytest.raises(Problem) as caught:
         list(validator.checking(bundle, "Bundle"))
     assert [issue.place for issue in caught.value.issues] == ["Bundle.entry[150].resource.status"]
+
+
+def test_a_profile_is_asked_as_soon_as_its_package_is_installed(clinic: Clinic, tmp_path: Path) -> None:
+    url = "http://x.org/StructureDefinition/timed-pulse"
+    made = {
+        "resourceType": "StructureDefinition", "id": "timed-pulse", "url": url, "version": "1.0.0",
+        "name": "TimedPulse", "status": "active", "kind": "resource", "abstract": False, "type": "Observation", "derivation": "constraint",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Observation",
+        "differential": {"element": [
+            {"id": "Observation", "path": "Observation"},
+            {"id": "Observation.issued", "path": "Observation.issued", "min": 1},
+        ]},
+    }  # fmt: skip
+    physician = clinic.as_("physician")
+    declaring = {**pulse(clinic), "meta": {"profile": [url]}}
+    assert physician.put("/fhir/Observation/pulse-anna", declaring).status_code == 200
+    with installing(clinic.house.knowledge, package(tmp_path / "p.tgz", made), 1_700_000_000_000):
+        pass
+    refused = physician.put("/fhir/Observation/pulse-anna", declaring)
+    assert refused.status_code == 422
+    assert [issue["expression"] for issue in refused.json()["issue"]] == [["Observation.issued"]]
+    whole = {**declaring, "issued": "2026-03-01T08:00:00Z"}
+    assert physician.put("/fhir/Observation/pulse-anna", whole).status_code == 200
+    assert issues(physician.post(f"/fhir/Observation/$validate?profile={url}|1.0.0", whole))[0][0] == "information"
+    assert issues(physician.post(f"/fhir/Observation/$validate?profile={url}|2.0.0", whole)) == [
+        ("error", "not-found", "Observation")
+    ]

@@ -120,7 +120,7 @@ async def _judged(call: Invocation, permit: Permit, resource: Resource, mode: st
     elif not any(one.severity is Severity.ERROR for one in found):
         found = [*found, *_intended(call, permit, resource, mode)]
     if call.arguments.flag("references"):
-        found = [*found, *_dangling(call.ctx, resource)]
+        found = [*found, *await _dangling(call.ctx, resource)]
     return found
 
 
@@ -141,7 +141,7 @@ def _intended(call: Invocation, permit: Permit, resource: Resource, mode: str) -
     return []
 
 
-def _dangling(ctx: Context, resource: Resource) -> list[Finding]:
+async def _dangling(ctx: Context, resource: Resource) -> list[Finding]:
     """References to records of this server that lead nowhere, as far as the actor may see."""
     uses = references(resource)
     if len(uses) > _MOST_REFERENCES:
@@ -149,7 +149,9 @@ def _dangling(ctx: Context, resource: Resource) -> list[Finding]:
     inside = entries_of(resource) if resource["resourceType"] == "Bundle" else None
     answers: dict[tuple[str, str], bool] = {}
     found = []
+    breath = Breath()
     for use in uses:
+        await breath.pause()
         target = local_reference(use.literal, (ctx.base,))
         if target is None or (inside is not None and inside.resolve(use)):
             continue
