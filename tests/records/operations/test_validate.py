@@ -169,7 +169,8 @@ def test_a_profile_is_asked_as_soon_as_its_package_is_installed(clinic: Clinic, 
     url = "http://x.org/StructureDefinition/timed-pulse"
     made = {
         "resourceType": "StructureDefinition", "id": "timed-pulse", "url": url, "version": "1.0.0",
-        "name": "TimedPulse", "status": "active", "kind": "resource", "abstract": False, "type": "Observation", "derivation": "constraint",
+        "name": "TimedPulse", "status": "active", "kind": "resource", "abstract": False, "type": "Observation",
+        "derivation": "constraint",
         "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Observation",
         "differential": {"element": [
             {"id": "Observation", "path": "Observation"},
