@@ -29,7 +29,7 @@ from salus.records.store.store import entities
 _SUBJECT = {"patient", "subject"}
 _WHAT = {"category", "code", "combo-code", "component-code"}
 _NOT_REAL = {"entered-in-error", "cancelled"}
-_SHAPING = ("sort", "include", "elements", "summary", "total", "page", "count")
+_SHAPING = ("sort", "include", "elements", "summary", "total", "page", "count", "contained")
 
 Key = tuple[str, str]
 
