@@ -14,11 +14,13 @@ from tests.docs.pages import blocks, rows, sections, text_of
 from tests.support.clinic import Client, Clinic, put_all
 
 PAGE = text_of("docs/reference/search-values.md")
+JOINS = text_of("docs/reference/search-joins.md")
 EXAMPLES = [
     (cells[0].strip("`").replace("\\|", "|"), cells[1])
     for cells in rows(PAGE)
     if "?" in cells[0] and cells[0].strip("`")[0].isupper()
 ]
+BEYOND = [(cells[0].strip("`").replace("\\|", "|"), cells[1]) for cells in rows(sections(JOINS)["Examples"])]
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +48,30 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 @pytest.mark.parametrize(("search", "finds"), EXAMPLES, ids=[search for search, _ in EXAMPLES])
 def test_a_search_of_the_page_finds_what_it_says(service: Client, search: str, finds: str) -> None:
     path, _, query = search.partition("?")
-    answered = service.get(f"/fhir/{path}?{quote(query, safe='=&')}")
+    answered = service.get(f"/fhir/{path}?{quote(query, safe='=&')}".replace("/?", "?"))
     assert answered.status_code == 200, answered.text
     expected = set() if finds == "nothing" else set(finds.split(", "))
     assert {entry["resource"]["id"] for entry in answered.json().get("entry", ())} == expected
     again = service.get(answered.json()["link"][0]["url"].partition(":8443")[2])  # the self link asks the same
     assert {entry["resource"]["id"] for entry in again.json().get("entry", ())} == expected
+
+
+@pytest.fixture(scope="module")
+def joined(service: Client) -> Iterator[Client]:
+    """The same records and those of the page on searches beyond one type; the former alone again afterwards."""
+    (bundle,) = [json.loads(block.text) for block in blocks(JOINS) if block.info == "json"]
+    resources = [entry["resource"] for entry in bundle["entry"]]
+    put_all(service, *resources)
+    for name in ("physician", "nurse", "laboratory", "pharmacist"):
+        service.delete(f"/fhir/Practitioner/{name}")
+    yield service
+    for resource in resources:
+        service.delete(f"/fhir/{resource['resourceType']}/{resource['id']}")
+
+
+@pytest.mark.parametrize(("search", "finds"), BEYOND, ids=[search for search, _ in BEYOND])
+def test_a_search_beyond_one_type_finds_what_the_page_says(joined: Client, search: str, finds: str) -> None:
+    test_a_search_of_the_page_finds_what_it_says(joined, search, finds)
 
 
 def test_the_page_lists_every_operator_of_a_filter() -> None:
@@ -89,6 +109,6 @@ def test_the_page_lists_every_operator_of_a_filter() -> None:
 )
 def test_what_is_not_understood_is_an_error_and_never_an_empty_answer(service: Client, search: str, code: str) -> None:
     path, _, query = search.partition("?")
-    answered = service.get(f"/fhir/{path}?{quote(query, safe='=&')}")
+    answered = service.get(f"/fhir/{path}?{quote(query, safe='=&')}".replace("/?", "?"))
     assert answered.status_code == 400, answered.text
     assert answered.json()["issue"][0]["code"] == code, answered.text
