@@ -67,7 +67,8 @@ def test_only_what_one_may_see_counts(clinic: Clinic) -> None:
 @pytest.mark.parametrize(
     "query",
     ["", "patient=anna", "code=8867-4", "patient=anna&code=x&max=0", "patient=anna&code=x&_sort=date", "what=1",
-     "patient=anna&code=x&_count=2", "patient=anna&code=x&_contained=true", "patient=anna&code=x&_include=Observation:subject"],
+     "patient=anna&code=x&_count=2", "patient=anna&code=x&_contained=true",
+     "patient=anna&code=x&_include=Observation:subject"],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused(clinic: Clinic, query: str) -> None:
     assert_outcome(clinic.as_("physician").get(f"/fhir/Observation/$lastn?{query}"))
