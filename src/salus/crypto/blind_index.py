@@ -14,8 +14,8 @@ token cannot say exactly (exact strings, units, milliseconds) the caller checks 
 query never misses a true match. Ways to ask return tokens of which any may be present (OR); dates return an
 AND of such lists.
 
-Tokens of values that recur (codes and their displays, days, magnitudes) are kept in a bounded cache; those of names,
-identifiers and other free text are not.
+Tokens of values that recur (codes and their displays, days, magnitudes) are kept in a bounded cache, those of the words
+of other free text under keyed hashes; those of names and identifiers are not.
 """
 
 from __future__ import annotations
@@ -145,14 +145,20 @@ class BlindIndex:
             type: resource type.
             family: name of the family.
             recurring: texts that come in many records, such as displays of codes; kept in the cache.
-            others: texts that may name somebody.
+            others: texts that may name somebody; of their words the cache keeps hashes only.
             split: gives the words of a text.
         """
         leaf = self._family(type, family)
         found: set[str] = set()
         for text in recurring:
             found.update(leaf.known.get(text) or self._keep(leaf, text, tuple(_in_words(leaf, split(text)))))
-        found.update(_in_words(leaf, {word for text in others for word in split(text)}))
+        for text in others:
+            for word in split(text):
+                # Python hashes text under a key of the process: the cache holds no word that may name somebody.
+                known = leaf.known.get(hash(word))
+                if known is None:
+                    known = self._keep(leaf, hash(word), tuple(_in_words(leaf, (word,))))
+                found.update(known)
         if len(found) > _MAX_TEXT_WORDS:
             found = set(sorted(found)[:_MAX_TEXT_WORDS])
             found.add(leaf.token(_MANY_WORDS))
