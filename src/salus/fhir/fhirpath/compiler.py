@@ -16,7 +16,7 @@ from salus.fhir.fhirpath.context import Collection, Context, fault
 from salus.fhir.fhirpath.convert import TEXTS, integer_of, truth
 from salus.fhir.fhirpath.elements import table
 from salus.fhir.fhirpath.functions import FUNCTIONS
-from salus.fhir.fhirpath.functions.calling import Step
+from salus.fhir.fhirpath.functions.calling import SortKey, Step
 from salus.fhir.fhirpath.functions.subsetting import at
 from salus.fhir.fhirpath.lexer import wrong
 from salus.fhir.fhirpath.navigation import member, presence, typed_start
@@ -130,12 +130,17 @@ class Compiler:
             return wrong(place, "there is no such function")
         if not function.least <= len(arguments) <= function.most:
             wrong(place, f"this function takes {_count(function.least, function.most)}")
-        steps = [self.step(argument) for argument in arguments]
-        if name == "sort":
-            steps = [_sort_key(self, argument) for argument in arguments]
+        make = self.sort_key if name == "sort" else self.step
+        steps: list[Step] = [make(argument) for argument in arguments]
         if name == "iif" and self.strict:
             steps[0] = _boolean_only(steps[0])
         return function.build(steps)
+
+    def sort_key(self, argument: Syntax) -> SortKey:
+        """A key of `sort`; a minus before it turns the order round, for texts too."""
+        if isinstance(argument, Sign) and argument.minus:
+            return SortKey(self.step(argument.operand), True)
+        return SortKey(self.step(argument), False)
 
     def typed(self, name: str, type_name: str, place: int) -> Step:
         """`is`, `as` and `ofType`."""
@@ -219,18 +224,6 @@ def _boolean_only(step: Step) -> Step:
         inner = value.value if type(value) is Node else value
         return found if not found or type(inner) is bool else fault("a Boolean is needed")
 
-    return run
-
-
-def _sort_key(compiler: Compiler, argument: Syntax) -> Step:
-    """A key of `sort`; a minus before it turns the order round, for texts too."""
-    turned = isinstance(argument, Sign) and argument.minus
-    inner = compiler.step(argument.operand if isinstance(argument, Sign) and turned else argument)
-
-    def run(items: Collection, ctx: Context) -> Collection:
-        return inner(items, ctx)
-
-    run.turned = turned  # type: ignore[attr-defined]
     return run
 
 

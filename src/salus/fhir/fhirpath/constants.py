@@ -11,7 +11,6 @@ from salus.fhir.fhirpath.functions.calling import Step
 from salus.fhir.fhirpath.lexer import wrong
 from salus.fhir.fhirpath.node import Node, root
 from salus.fhir.fhirpath.operators import EMPTY
-from salus.kernel.errors import Kind, Problem
 
 _FIXED: Final = {
     "sct": "http://snomed.info/sct",
@@ -41,7 +40,8 @@ def constant(name: str, place: int) -> Step:
 
     def run(_: Collection, ctx: Context) -> Collection:
         variables = ctx.environment.variables
-        return collection(variables[name]) if name in variables else _unknown(place)
+        # Which variables there are shows only when the expression runs.
+        return collection(variables[name]) if name in variables else wrong(place, "there is no such variable")
 
     return run
 
@@ -63,13 +63,6 @@ def _item(value: Any) -> Any:
     if type(value) is Node and value.type.startswith("System."):
         return value.value
     return value
-
-
-def _unknown(place: int) -> Collection:
-    try:
-        return wrong(place, "there is no such variable")
-    except Problem as problem:
-        raise Problem(Kind.INCORRECT, problem.public, issues=problem.issues) from None
 
 
 def _said(text: str) -> Step:

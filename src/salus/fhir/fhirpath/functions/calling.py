@@ -4,12 +4,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from salus.fhir.fhirpath.context import Collection, Context
 
 Step = Callable[[Collection, Context], Collection]
 """A compiled part of an expression: from one collection to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A key of `sort`, itself a step.
+
+    Attributes:
+        step: gives the key of an item.
+        turned: whether the order is turned round.
+    """
+
+    step: Step
+    turned: bool
+
+    def __call__(self, items: Collection, ctx: Context) -> Collection:
+        """The key."""
+        return self.step(items, ctx)
 
 
 class Function(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from salus.fhir.fhirpath import equality
 from salus.fhir.fhirpath.context import Collection, Context, fault
 from salus.fhir.fhirpath.convert import single, truth
-from salus.fhir.fhirpath.functions.calling import Function, Step, for_each, lazy
+from salus.fhir.fhirpath.functions.calling import Function, SortKey, Step, for_each, lazy
 from salus.fhir.fhirpath.operators import EMPTY, FALSE, TRUE, order
 
 
@@ -85,7 +85,7 @@ def _aggregate(items: Collection, ctx: Context, aggregator: Step, start: Step | 
     return made
 
 
-def _sort(items: Collection, ctx: Context, *wanted: Step) -> Collection:
+def _sort(items: Collection, ctx: Context, *wanted: SortKey) -> Collection:
     """In order of the keys; items without a key come last. A sign before a key, `-name`, turns all that round."""
     keys: list[list[Any]] = [[] for _ in items]
     for key in wanted:
@@ -98,7 +98,7 @@ def _sort(items: Collection, ctx: Context, *wanted: Step) -> Collection:
         for_each(items, ctx, key, found)
     if not wanted:
         keys = [[single([item])] for item in items]
-    turned = [getattr(key, "turned", False) for key in wanted] or [False]
+    turned = [key.turned for key in wanted] or [False]
 
     def compare(one: int, other: int) -> int:
         for first, second, back in zip(keys[one], keys[other], turned, strict=True):
