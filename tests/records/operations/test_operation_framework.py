@@ -144,3 +144,15 @@ def test_the_capability_statement_lists_every_operation_where_it_can_be_called(c
             if definition.levels != ("system",):
                 assert on_types[type_][definition.code] == url
     assert on_types["AuditEvent"] == {}
+
+
+def test_the_log_keeps_no_more_than_an_address_would_hold(clinic: Clinic) -> None:
+    watch = Watch(clinic)
+    query = '{Patient(id: "anna"){id}}' + "#" * 15_000
+    answer = clinic.as_("physician").request(
+        "POST", "/fhir/$graphql", content=query, headers={"content-type": "application/graphql"}
+    )
+    assert answer.status_code == 200
+    (event,) = watch.events()
+    assert event.query.startswith("$graphql?query=%7BPatient")
+    assert len(event.query) < 10_000

@@ -18,6 +18,8 @@ from salus.kernel.commit import Unit
 from salus.records.context import Context, audited
 from salus.records.wording import attempted
 
+_LONGEST_ASKED = 8_000
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -90,9 +92,9 @@ class Invocation:
 
     @property
     def asked(self) -> str:
-        """Address and primitive parameters, for the audit log."""
+        """Address and primitive parameters, for the audit log; what is longer than any address is cut."""
         shown = self.arguments.shown
-        return f"{self.address}?{urlencode(shown)}" if shown else self.address
+        return f"{self.address}?{urlencode(shown)}"[:_LONGEST_ASKED] if shown else self.address
 
     async def note(
         self, entities: tuple[Entity, ...] = (), reason: str = "", outcome: Outcome = Outcome.GRANTED
