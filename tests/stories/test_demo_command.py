@@ -13,16 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from tests.support.served import SALUS, free_port, salus
 
 
 @contextmanager
-def _demo(folder: Path, port: int) -> Iterator[str]:
+def _demo(folder: Path, port: int, *more: str) -> Iterator[str]:
     """Run the demo until it serves; gives what it printed."""
     log = folder.parent / "demo.log"
     with log.open("w") as out:
         process = subprocess.Popen(
-            [SALUS, "demo", "--data-dir", folder, "--port", str(port), "--patients", "2", "--seed", "3"],
+            [SALUS, "demo", "--data-dir", folder, "--port", str(port), "--patients", "2", "--seed", "3", *more],
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -98,3 +99,22 @@ def test_the_demo_does_not_touch_a_folder_of_something_else(tmp_path: Path) -> N
     assert answer.returncode == 2
     assert "not empty" in answer.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.deep
+def test_the_demo_on_openbao_starts_and_starts_again(tmp_path: Path) -> None:
+    folder, port = tmp_path / "demo", free_port()
+    for options in (("--kms", "openbao"), ()):  # the second time the folder knows
+        with _demo(folder, port, *options) as said:
+            assert "OpenBao keeps the keys: https://127.0.0.1:" in said
+            status = salus("keys", "status", "--data-dir", folder).stdout
+            assert re.search(r"^provider +openbao$", status, re.MULTILINE)
+            assert re.search(r"^answers +yes$", status, re.MULTILINE)
+            token = salus("token", "issue", "dr-amara", "--data-dir", folder).stdout.strip()
+            authority = folder / "tls" / "ca.crt"
+            bearer = f"-H 'Authorization: Bearer {token}'"
+            address = f"'https://localhost:{port}/fhir/Patient?_summary=count'"
+            assert json.loads(_shell(f"curl --silent --cacert {authority} {bearer} {address}"))["total"] == 2
+    away = salus("keys", "status", "--data-dir", folder, check=False)
+    assert away.returncode == 4  # the key service ended with the demo
+    assert not (folder / "keys" / "root.key").exists()

@@ -209,7 +209,11 @@ def _versions(fields: Fields, seal: SealingKey | None) -> dict[int, bytearray]:
     try:
         plain = stored if seal is None else seal.open(stored, _context(fields))
     except Problem:
-        words = "wrong passphrase" if fields["protection"] == PASSPHRASE else "wrong shares"
+        words = (
+            "wrong passphrase"
+            if fields["protection"] == PASSPHRASE
+            else "wrong shares (or an agent from before a split)"
+        )
         raise away(f"{words}, or the file is damaged") from None
     try:
         return _unpacked(plain) if fields["salus-root-key"] == 2 else {1: _sized(bytearray(plain))}
