@@ -23,22 +23,23 @@ EXAMPLES = [
 BEYOND = [(cells[0].strip("`").replace("\\|", "|"), cells[1]) for cells in rows(sections(JOINS)["Examples"])]
 
 
+def _only(client: Client, page: str) -> None:
+    """Take away who is in every clinic, and keep the records of a page."""
+    for who in ("anna", "bert"):
+        client.delete(f"/fhir/Condition/asthma-{who}")
+        client.delete(f"/fhir/Observation/pulse-{who}")
+    for old in ("CareTeam/team-anna", "Patient/anna", "Patient/bert"):
+        client.delete(f"/fhir/{old}")
+    (bundle,) = [block.text for block in blocks(page) if block.info == "json"]
+    put_all(client, *(entry["resource"] for entry in json.loads(bundle)["entry"]))
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     clinic = Clinic(tmp_path_factory.mktemp("searches") / "data")
     try:
         client = clinic.as_("service")
-        for old in (
-            "Condition/asthma-anna",
-            "Condition/asthma-bert",
-            "Observation/pulse-anna",
-            "Observation/pulse-bert",
-        ):
-            client.delete(f"/fhir/{old}")
-        for old in ("CareTeam/team-anna", "Patient/anna", "Patient/bert"):
-            client.delete(f"/fhir/{old}")
-        (bundle,) = [block.text for block in blocks(PAGE) if block.info == "json"]
-        put_all(client, *(entry["resource"] for entry in json.loads(bundle)["entry"]))
+        _only(client, PAGE)
         yield client
     finally:
         clinic.close()
@@ -57,16 +58,20 @@ def test_a_search_of_the_page_finds_what_it_says(service: Client, search: str, f
 
 
 @pytest.fixture(scope="module")
-def joined(service: Client) -> Iterator[Client]:
-    """The same records and those of the page on searches beyond one type; the former alone again afterwards."""
-    (bundle,) = [json.loads(block.text) for block in blocks(JOINS) if block.info == "json"]
-    resources = [entry["resource"] for entry in bundle["entry"]]
-    put_all(service, *resources)
-    for name in ("physician", "nurse", "laboratory", "pharmacist"):
-        service.delete(f"/fhir/Practitioner/{name}")
-    yield service
-    for resource in resources:
-        service.delete(f"/fhir/{resource['resourceType']}/{resource['id']}")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """The same records and those of the page on searches beyond one type, in a clinic of their own."""
+    clinic = Clinic(tmp_path_factory.mktemp("joined") / "data")
+    try:
+        client = clinic.as_("service")
+        _only(client, PAGE)
+        (bundle,) = [json.loads(block.text) for block in blocks(JOINS) if block.info == "json"]
+        put_all(client, *(entry["resource"] for entry in bundle["entry"]))
+        for name in ("physician", "nurse", "laboratory", "pharmacist"):
+            client.delete(f"/fhir/Practitioner/{name}")
+        yield client
+    finally:
+        clinic.close()
+        clinic.loop.close()
 
 
 @pytest.mark.parametrize(("search", "finds"), BEYOND, ids=[search for search, _ in BEYOND])

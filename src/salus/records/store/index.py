@@ -40,7 +40,7 @@ from salus.records.store.read import OPEN_SPAN, Span
 
 _MAX_TERMS = 4_000
 _UNTYPED = ("missing", "not", "not-in", "unequal", "text", "contains", "ends")  # modifiers that tokens cannot answer
-_MOST_MEMBERS = 300  # of a value set; a larger one is left to opening
+_MOST_MEMBERS = 1_500  # of a value set; a larger one is left to opening
 _MOST_TARGETS = 1_000
 
 
@@ -210,14 +210,23 @@ def _reference(type_: str, family: str, clause: Clause, value: ReferenceValue, i
 
 
 def _members(type_: str, family: str, clause: Clause, value: MembersValue, index: BlindIndex) -> _Lowered:
-    if not 0 < len(value.members) <= _MOST_MEMBERS:
+    if not value.members:
+        return _nothing(index), True
+    if len(value.members) > _MOST_MEMBERS:
         return None
     terms = [term for member in sorted(value.members) for term in index.token_terms(type_, family, *member)]
     return _any(terms), all(system for system, _ in value.members)
 
 
+def _nothing(index: BlindIndex) -> str:
+    """An expression that no record fulfils: the token of a type that there is not."""
+    return index.type_term("no type")
+
+
 def _targets(type_: str, family: str, clause: Clause, value: TargetsValue, index: BlindIndex) -> _Lowered:
-    if not 0 < len(value.names) <= _MOST_TARGETS:
+    if not value.names:
+        return _nothing(index), True
+    if len(value.names) > _MOST_TARGETS:
         return None
     return _any(term for name in sorted(value.names) for term in index.reference_terms(type_, family, name)), True
 
