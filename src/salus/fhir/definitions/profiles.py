@@ -23,15 +23,18 @@ def published() -> frozenset[str]:
     return frozenset(_table())
 
 
-@cache
 def published_definition(url: str) -> dict[str, Any] | None:
     """The StructureDefinition with a canonical url, with its snapshot; None when R4 publishes none.
 
     Returns:
         A shared value: never change it.
     """
-    raw = _table().get(url)
-    return None if raw is None else json.decode(raw)
+    return _opened(url) if url in published() else None
+
+
+@cache
+def _opened(url: str) -> dict[str, Any]:
+    return json.decode(_table()[url])
 
 
 @cache

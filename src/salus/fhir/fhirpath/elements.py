@@ -66,11 +66,14 @@ def table(path: str) -> Elements:
     return made
 
 
-@cache
 def is_resource(name: str) -> bool:
     """Whether a type is a resource type of R4."""
-    kind = structure().types.get(name)
-    return kind is not None and kind.kind == "resource"
+    return name in _resources()  # not remembered by name: content may name anything
+
+
+@cache
+def _resources() -> frozenset[str]:
+    return frozenset(name for name, kind in structure().types.items() if kind.kind == "resource")
 
 
 def _add(made: Elements, field: Field, primitive: bool) -> None:

@@ -9,7 +9,7 @@ modifier extension is an error, because it may turn the meaning of what it stand
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeGuard
 
 from salus.fhir.definitions import structure
@@ -94,7 +94,7 @@ def _allows(context: Json, spot: Spot) -> bool:
     return expression in _names(spot.primitive or spot.type, spot.definition, spot.route)
 
 
-@cache
+@lru_cache(maxsize=4096)  # routes are as many as resources can nest
 def _names(type_: str, definition: str, route: str) -> frozenset[str]:
     """Everything that an element may be called in `StructureDefinition.context`."""
     # `Element` stands for every place, resources included, as HL7 itself uses it.
