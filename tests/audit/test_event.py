@@ -14,4 +14,16 @@ def test_every_event_has_one_line_of_description() -> None:
 
 def test_names_tell_the_room_and_what_was_done() -> None:
     rooms = {name.partition(".")[0] for name in EventType}
-    assert rooms == {"record", "auth", "user", "tenant", "audit", "policy", "keys", "server", "package", "terminology", "index"}
+    assert rooms == {
+        "record",
+        "auth",
+        "user",
+        "tenant",
+        "audit",
+        "policy",
+        "keys",
+        "server",
+        "package",
+        "terminology",
+        "index",
+    }

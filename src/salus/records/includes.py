@@ -18,6 +18,7 @@ from salus.fhir.search.includes import ALL, followed
 from salus.fhir.search.parameters import Parameter
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import Hit, hits, plan_alone, reads_masked, refuse_masked
+from salus.records.canonicals import as_written, named
 from salus.records.context import Context
 
 MAX_INCLUDED = 1_000
@@ -105,31 +106,49 @@ class _Includes:
     # ── what the records point to ────────────────────────────────────────────────────────────────────────────────
 
     def _forward(self, include: Include, hits_: list[Hit]) -> Iterator[Hit]:
-        for type_, id_ in self._targets(include, hits_):
-            permit = self._permit(Permission.RECORD_READ, type_)
-            if permit is None or (type_, id_) in self._seen:
+        for target, types in self._targets(include, hits_):
+            local = local_reference(target, self._view.bases)
+            if local is None:
+                yield from self._by_canonical(include, target, types)
                 continue
-            row = self._ctx.store.newest(permit, id_)
+            permit = self._permit(Permission.RECORD_READ, local[0])
+            if permit is None or local in self._seen:
+                continue
+            row = self._ctx.store.newest(permit, local[1])
             if row is not None and not row.deleted:
                 version, content = self._ctx.store.open_with_content(permit, row)
                 yield Hit(row, version, content)
 
-    def _targets(self, include: Include, hits_: list[Hit]) -> list[Place]:
-        targets: dict[Place, None] = {}
+    def _targets(self, include: Include, hits_: list[Hit]) -> list[tuple[str, frozenset[str]]]:
+        """What the hits refer to, each once, with the types that it may be of (none for any)."""
+        targets: dict[str, frozenset[str]] = {}
         for hit in hits_:
-            known = self._followed(include, hit.row.type)
-            if not known:
-                continue
-            wanted = [(frozenset(each.families), frozenset(each.targets)) for each in known]
-            for row in self._view.extractor.rows(hit.content or {}):
-                if row[1] != "reference":
+            wanted = [
+                (frozenset(each.families), frozenset(each.targets)) for each in self._followed(include, hit.row.type)
+            ]
+            rows = (
+                [row for row in self._view.extractor.rows(hit.content or {}) if row[1] == "reference"] if wanted else []
+            )
+            written = set(as_written(row[2] for row in rows))
+            for row in rows:
+                if row[2] not in written or row[2] in targets:
                     continue
                 local = local_reference(row[2], self._view.bases)
-                if local is None or include.target_type not in {None, local[0]}:
+                if local is not None and include.target_type not in {None, local[0]}:
                     continue
-                if any(row[0] in families and (not ends or local[0] in ends) for families, ends in wanted):
-                    targets[local] = None
-        return list(targets)
+                for families, ends in wanted:
+                    if row[0] in families and (not ends or local is None or local[0] in ends):
+                        targets[row[2]] = ends
+                        break
+        return list(targets.items())
+
+    def _by_canonical(self, include: Include, canonical: str, types: frozenset[str]) -> Iterator[Hit]:
+        if canonical[:1] == "#":
+            return
+        for type_ in (include.target_type,) if include.target_type else sorted(types) or resource_types():
+            permit = self._permit(Permission.RECORD_SEARCH, type_)
+            if permit is not None:
+                yield from named(self._ctx, permit, canonical)
 
     # ── what points to the records ───────────────────────────────────────────────────────────────────────────────
 

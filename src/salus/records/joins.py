@@ -15,11 +15,13 @@ from typing import Any
 
 from salus.access.permissions import Permission
 from salus.access.permit import Permit
+from salus.fhir.definitions import fields
 from salus.fhir.references import local_reference
 from salus.fhir.search.clauses import Chain, Clause, Has, Join, Listed, ReferenceValue, Step, TargetsValue
 from salus.fhir.search.match import matcher
 from salus.kernel.errors import Kind, Problem
-from salus.records.candidates import Hit, hits, plan_alone, refuse_masked
+from salus.records.candidates import Hit, hits, plan_alone, reads_masked, refuse_masked
+from salus.records.canonicals import as_written, by_canonical, canonicals
 from salus.records.context import Context
 from salus.records.lists import members
 from salus.records.store.index import Plan
@@ -156,6 +158,14 @@ class Joins:
             self._ids[type_, id(step)] = known
         return known[1]
 
+    def _urls(self, type_: str, step: Step) -> Iterator[str]:
+        """Canonicals by which those are named, unless their URLs are hidden from the actor."""
+        permit = self._ctx.decide(Permission.RECORD_SEARCH, type_)
+        if permit.masked and reads_masked(self._ctx, permit, "url"):
+            return
+        for hit in self._hits(type_, step, content=True):
+            yield from canonicals(hit.content or {})
+
     def _pointed_to(self, type_: str, has: Has) -> frozenset[str]:
         """Ids of the records of a type that some record fulfilling the step points to."""
         permit = self._ctx.decide(Permission.RECORD_SEARCH, has.type)
@@ -183,9 +193,12 @@ class Joins:
         names: set[str] = set()
         open_to: list[tuple[str, Step]] = []
         refused: Problem | None = None
+        canonical = by_canonical(self._ctx, permit.type, chain.families)
         for type_, step in chain.branches:
             try:
                 names.update(f"{type_}/{id_}" for id_ in self._found(type_, step))
+                if canonical and "url" in fields(type_):
+                    names.update(self._urls(type_, step))
             except Problem as problem:  # of several types those remain that the actor may search
                 if problem.kind is not Kind.FORBIDDEN:
                     raise
@@ -207,15 +220,15 @@ class Joins:
             return how.among(frozenset())
         expression = (terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})") if few else ""
         how = replace(how, expression=" AND ".join(part for part in (how.expression, expression) if part))
-        if few and not inside:
+        if few and not inside and not canonical:
             return how  # tokens of references say it all
         branches = {} if permit.masked else dict(open_to)
 
         def leads(resource: dict[str, Any], rows: list[tuple[Any, ...]]) -> bool:
+            ends = as_written(row[2] for row in rows if row[1] == "reference" and row[0] in chain.families)
             return any(
-                row[2] in names or (row[2][:1] == CONTAINED and self._holds_inside(resource, row[2][1:], branches))
-                for row in rows
-                if row[1] == "reference" and row[0] in chain.families
+                end in names or (end[:1] == CONTAINED and self._holds_inside(resource, end[1:], branches))
+                for end in ends
             )
 
         return replace(how, checks=(*how.checks, leads))

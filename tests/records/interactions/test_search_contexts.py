@@ -369,3 +369,39 @@ def test_the_self_link_shows_the_page_size_that_was_applied(tmp_path: Any) -> No
     finally:
         clinic.close()
         clinic.loop.close()
+
+
+# ── references by canonical ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_references_by_canonical_are_followed(clinic: Clinic) -> None:
+    service = clinic.as_("service")
+    form = {"resourceType": "Questionnaire", "status": "active", "url": "http://clinic.example/forms/pain"}
+    answered = {"resourceType": "QuestionnaireResponse", "status": "completed", "subject": _to("Patient/anna")}
+    put_all(
+        service,
+        {**form, "id": "pain-1", "version": "1", "title": "Pain then"},
+        {**form, "id": "pain-2", "version": "2", "title": "Pain now"},
+        {**answered, "id": "first", "questionnaire": "http://clinic.example/forms/pain|1"},
+        {**answered, "id": "any", "questionnaire": "http://clinic.example/forms/pain"},
+        {**answered, "id": "other", "questionnaire": "http://elsewhere.example/forms/sleep"},
+        {
+            "resourceType": "Provenance",
+            "id": "p",
+            "recorded": "2026-03-01T08:00:00Z",
+            "target": [_to("QuestionnaireResponse/any")],
+            "agent": [{"who": _to("Practitioner/nurse")}],
+        },
+    )
+
+    def ids(asked: str) -> set[str]:
+        return {resource["id"] for resource in service.find(asked)}
+
+    assert ids("QuestionnaireResponse?questionnaire:Questionnaire.title=pain then") == {"first", "any"}
+    assert ids("QuestionnaireResponse?questionnaire.title=pain now&patient=anna") == {"any"}
+    assert ids("QuestionnaireResponse?_id=first&_include=QuestionnaireResponse:questionnaire") == {"first", "pain-1"}
+    assert ids("QuestionnaireResponse?_id=any&_include=*") == {"any", "pain-1", "pain-2", "anna"}
+    assert ids("QuestionnaireResponse?_id=other&_include=QuestionnaireResponse:questionnaire") == {"other"}
+    assert ids("QuestionnaireResponse?_id=any&_revinclude=Provenance:target") == {"any", "p"}
+    shown = clinic.as_("anna").find("QuestionnaireResponse?_id=any&_include=*")  # whatever the policy lets her see
+    assert {resource["resourceType"] for resource in shown} <= {"QuestionnaireResponse", "Patient", "Questionnaire"}
