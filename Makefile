@@ -59,6 +59,7 @@ contracts: $(VENV)/.dev ## which room may import which
 pytest: $(VENV)/.dev ## tests only (ARGS="-k attack")
 	@command -v curl >/dev/null || tools/debian.sh curl "a test runs the tour of the README"
 	@command -v softhsm2-util >/dev/null || tools/debian.sh softhsm2 "the PKCS#11 key provider is tried against a soft HSM" || true
+	@tests/clients/install.sh
 	$(BIN)/pytest -n $(WORKERS) -m "not deep" $(ARGS)
 
 .PHONY: test
@@ -88,4 +89,4 @@ lock: $(VENV)/.dev ## pin the requirements anew, with hashes
 
 .PHONY: clean
 clean: ## remove what the targets made (not your data)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf tests/clients/node_modules $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

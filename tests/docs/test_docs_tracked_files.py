@@ -14,7 +14,7 @@ import pytest
 from tests.docs.pages import ROOT
 
 _HERE = Path(__file__).relative_to(ROOT)
-_LEFT_OUT = {".git", ".venv", "__pycache__", "salus-demo", "salus-data", "build", "dist"}
+_LEFT_OUT = {".git", ".venv", "__pycache__", "salus-demo", "salus-data", "build", "dist", "node_modules"}
 
 UNWANTED = {
     "a folder of one machine": r"(?<![\w.:/~-])/(?:root|work|home|Users)/\w",

@@ -46,3 +46,16 @@ def test_a_condition_that_says_nothing_or_is_not_understood_is_refused(clinic: C
     before = len(service.find("Patient"))
     assert service.post("/fhir/Patient", _MRN, headers={"if-none-exist": condition}).status_code == 400
     assert len(service.find("Patient")) == before
+
+
+def test_parameters_in_the_address_mean_the_same(clinic: Clinic) -> None:
+    service = clinic.as_("service")
+    made = service.post("/fhir/Patient?identifier=urn:mrn|1", _MRN)
+    assert made.status_code == 201
+    again = service.post("/fhir/Patient?identifier=urn:mrn|1&_format=json", _MRN)
+    assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
+    assert service.post("/fhir/Patient?_format=json&_pretty=true", _MRN).status_code == 201
+    both = service.post("/fhir/Patient?identifier=urn:mrn|1", _MRN, headers={"if-none-exist": "identifier=urn:mrn|2"})
+    assert both.status_code == 400
+    assert service.post("/fhir/Patient?nonsense=1", _MRN).status_code == 400
+    assert len(service.find("Patient?identifier=urn:mrn|1")) == 2

@@ -14,14 +14,26 @@ from salus.records.interactions import delete as deleting
 from salus.records.interactions import patch as patching
 from salus.records.interactions import update as updating
 
+_OF_THE_ANSWER = ("_format", "_pretty")
+
 
 async def create(call: Call) -> Response:
-    """POST /fhir/{type}, with `If-None-Exist`."""
+    """POST /fhir/{type}, with `If-None-Exist` or search parameters."""
     check_accept(call.request)
     resource = await resource_in(call.request)
-    condition = call.request.header(b"if-none-exist").lstrip("?")
-    version, made = await creating.create(call.context, type_of(call), resource, condition)
+    version, made = await creating.create(call.context, type_of(call), resource, _only_if_absent(call.request))
     return written(call, version, made=made)
+
+
+def _only_if_absent(request: Request) -> str:
+    """Search parameters of `If-None-Exist`. Some clients (fhirpy) put them into the address; they mean the same."""
+    named = request.header(b"if-none-exist").lstrip("?")
+    if all(name in _OF_THE_ANSWER for name, _ in request.query):
+        return named
+    if named:
+        text = "Put the parameters of a conditional create into If-None-Exist or into the address, not into both."
+        raise Problem(Kind.INCORRECT, text, issues=(Issue("invalid", text, "http.If-None-Exist"),))
+    return request.query_text
 
 
 def _condition(request: Request) -> str:
