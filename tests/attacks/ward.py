@@ -51,7 +51,7 @@ def secret(patient: str) -> JSON:
         "meta": {"security": [{"system": CONFIDENTIALITY, "code": "R"}, {"system": SENSITIVITY, "code": "PSY"}]},
         "status": "current",
         "subject": {"reference": f"Patient/{patient}"},
-        "content": [{"attachment": {"contentType": "text/plain", "data": "c2VjcmV0"}}],
+        "content": [{"attachment": {"contentType": "text/plain", "data": "cHN5Y2hpYXRyaWM="}}],
     }
 
 
