@@ -94,19 +94,19 @@ def keyring(tmp_path: Path) -> Iterator[Keyring]:
 )
 def test_a_wrapped_key_of_a_patient_or_type(keyring: Keyring, purpose: Purpose, subject: bytes | str) -> None:
     keys = keyring.tenant("default")
-    row = keyring._table.get("default", purpose, subject)
+    row = keyring.table.get("default", purpose, subject)
     assert row is not None
     epoch, wrapped = row
     nothing_opens(wrapped, lambda blob: keys._open(purpose, subject, epoch, blob), Kind.FAULT)
 
 
 def test_the_wrapped_root_key_of_a_tenant_and_the_page_key(keyring: Keyring) -> None:
-    provider = keyring._provider
-    row = keyring._table.root("default")
+    provider = keyring.provider
+    row = keyring.table.root("default")
     assert row is not None
     context = {"tenant": "default", "purpose": "tenant-root", "epoch": str(row[0])}
     nothing_opens(row[1], lambda blob: provider.unwrap(blob, context), Kind.UNAVAILABLE)
-    page = keyring._wrapped_page_key
+    page = keyring.page_file.read_bytes()
     nothing_opens(page, lambda blob: provider.unwrap(blob, {"purpose": "page-key"}), Kind.UNAVAILABLE)
     with pytest.raises(Problem):
         provider.unwrap(page, context)

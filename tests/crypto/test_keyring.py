@@ -202,6 +202,7 @@ def test_the_provider_is_asked_once_per_tenant(folder: Path, keyring: Keyring, k
     assert asked == [
         {"purpose": "page-key"},
         {"tenant": "default", "purpose": "tenant-root", "epoch": "1"},
+        {"tenant": "default", "purpose": "tenant-wrapping", "epoch": "1"},
     ]
 
 

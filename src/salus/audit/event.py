@@ -52,6 +52,9 @@ class EventType(StrEnum):
     AUDIT_GAP = "audit.gap"
     POLICY_LOAD = "policy.load"
     KEYS_CREATE = "keys.create"
+    KEYS_ROTATE = "keys.rotate"
+    KEYS_REWRAP = "keys.rewrap"
+    KEYS_DESTROY = "keys.destroy"
     KEYS_UNLOCK = "keys.unlock"
     KEYS_REFUSED = "keys.refused"
     SERVER_START = "server.start"
@@ -88,6 +91,9 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.AUDIT_GAP: "After a crash a journal of the log was found altered or missing: entries may be lost.",
     EventType.POLICY_LOAD: "The access policy was loaded or changed.",
     EventType.KEYS_CREATE: "A key was made by hand, outside normal service.",
+    EventType.KEYS_ROTATE: "A new version of the provider's key, or a new epoch of a tenant, was begun.",
+    EventType.KEYS_REWRAP: "Keys were wrapped anew; the entry says which and how many.",
+    EventType.KEYS_DESTROY: "Former versions of the provider's key were destroyed.",
     EventType.KEYS_UNLOCK: "The keys of a tenant were unwrapped by the key provider.",
     EventType.KEYS_REFUSED: "The key provider did not give out a key.",
     EventType.SERVER_START: "The server began to answer.",

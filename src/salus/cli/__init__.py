@@ -30,7 +30,7 @@ _COMMANDS = {
     "terminology": ("salus.cli.terminology", "Large code systems from your own licensed files."),
     "token": ("salus.cli.token", "Issue, list and revoke access tokens."),
     "user": ("salus.cli.user", "Accounts of people and services."),
-    "keys": ("salus.cli.keys", "The root key and the key service: state, officers' shares."),
+    "keys": ("salus.cli.keys", "Keys: what there is, rotation, the key service, officers' shares."),
     "audit": ("salus.cli.audit", "The audit log: who did what, and the proof that nothing was changed."),
     "access": ("salus.cli.access", "Roles and decisions."),
     "tenant": ("salus.cli.tenant", "Clinics behind one server, each behind a wall of its own."),

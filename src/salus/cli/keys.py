@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`salus keys`: the key above all others. Rewrapping and destruction are not here yet."""
+"""`salus keys`: the key above all others; the keys below it are in `key_rotation`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from salus.app.providers import LOCAL, local_secret, provider_of
 from salus.app.safety_keys import needs_passphrase, offer_passphrase
 from salus.app.unsealing import Agent, hand_in, opened_by
 from salus.audit.event import EventType
+from salus.cli import key_rotation
 from salus.cli.shell import as_json, data_dir, secret_from, settings_of, table, tells_problems
 from salus.cli.start import tell_shares
 from salus.crypto.kms import root_file
@@ -22,7 +23,7 @@ from salus.kernel.errors import Kind, Problem
 
 @click.group()
 def keys() -> None:
-    """The root key and the key service: state, officers' shares."""
+    """Keys: what there is, rotation, the key service, officers' shares."""
 
 
 @keys.command()
@@ -105,5 +106,8 @@ def agent(data_dir: Path) -> None:
     finally:
         held.close()
 
+
+for command in key_rotation.COMMANDS:
+    keys.add_command(command)
 
 COMMANDS = {"keys": keys}

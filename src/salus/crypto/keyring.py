@@ -40,12 +40,16 @@ __all__ = ["Keyring", "TenantKeys", "create_keyring", "open_keyring"]
 _log = logging.getLogger(__name__)
 
 _EPOCH = 1
-_PAGE_CONTEXT = {"purpose": "page-key"}
+PAGE_CONTEXT = {"purpose": "page-key"}
 _TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class Keyring:
-    """The keys of an installation. May be shared between threads; each process opens its own."""
+    """The keys of an installation. May be shared between threads; each process opens its own.
+
+    Attributes:
+        provider, table, page_file: for `rotation`; nobody else uses them.
+    """
 
     def __init__(
         self,
@@ -56,8 +60,8 @@ class Keyring:
         elapsed: Elapsed = elapsed_seconds,
     ) -> None:
         """Use `create_keyring` or `open_keyring`."""
-        self._provider = provider
-        self._wrapped_page_key = wrapped_page_key
+        self.provider = provider
+        self.page_file = folder / "page.key"
         self._limits = limits
         self._elapsed = elapsed
         self._leases: dict[str, Lease[TenantKeys]] = {}
@@ -66,9 +70,9 @@ class Keyring:
         self._keeper: Keeper | None = None
         self._closed = False
         now = elapsed()
-        self._page = Lease(_sized(provider.unwrap(wrapped_page_key, _PAGE_CONTEXT)), now, limits)
+        self._page = Lease(_sized(provider.unwrap(wrapped_page_key, PAGE_CONTEXT)), now, limits)
         page_key = self.page_key("keys")
-        self._table = KeyTable(folder / "keys.db", page_key)
+        self.table = KeyTable(folder / "keys.db", page_key)
         wipe(page_key)
 
     def page_key(self, database: str) -> bytearray:
@@ -101,18 +105,19 @@ class Keyring:
                 Kind.INCORRECT,
                 "A tenant name has 1 to 63 lower-case letters, digits and hyphens, the first no hyphen.",
             )
-        root_key = random_key()
+        root_key, wrapping_key = random_key(), random_key()
         try:
-            wrapped = self._provider.wrap(root_key, _tenant_context(name, _EPOCH))
+            wrapped = self.provider.wrap(root_key, tenant_context(name, _EPOCH))
+            wrapping = self.provider.wrap(wrapping_key, wrapping_context(name, _EPOCH))
         finally:
-            wipe(root_key)
-        if not self._table.add_root(name, _EPOCH, wrapped):
+            wipe(root_key, wrapping_key)
+        if not self.table.add_root(name, _EPOCH, wrapped, wrapping):
             raise Problem(Kind.CONFLICT, "This tenant exists already.")
         return self.tenant(name)
 
     def tenants(self) -> list[str]:
         """Names of all tenants, sorted."""
-        return self._table.tenants()
+        return self.table.tenants()
 
     def tenant(self, name: str) -> TenantKeys:
         """The keys of a tenant.
@@ -138,7 +143,7 @@ class Keyring:
             return None
         if self.holds(name):
             return None
-        return None if self._table.root(name) is None else self._keeper.want(name)
+        return None if self.table.root(name) is None else self._keeper.want(name)
 
     def keep(
         self, in_loop: Callable[[Callable[[], None]], object], told: Callable[[str], None] = lambda _: None
@@ -162,7 +167,7 @@ class Keyring:
         self._leases.clear()
         wipe(self._page.value)
         self._page.ends_at = 0.0
-        self._table.close()
+        self.table.close()
 
     # ── for the keeper ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -245,33 +250,58 @@ class Keyring:
         lease = self._leases.get(name)
         if lease is not None:
             return lease.value
-        if self._table.root(name) is None:
+        if self.table.root(name) is None:
             raise _no_tenant()
         keeper.want(name)
         raise Problem(Kind.UNAVAILABLE, PUBLIC_WORDS, "the keys are not held and were asked for", retry_after=2)
 
     def _fetch(self, name: str) -> None:
-        row = self._table.root(name)
+        row = self.table.root(name)
         if row is None:
             self._let_go.discard(name)
             raise _no_tenant()
         epoch, wrapped = row
         now = self._elapsed()
-        root_key = _sized(self._provider.unwrap(wrapped, _tenant_context(name, epoch)))
+        root_key = _sized(self.provider.unwrap(wrapped, tenant_context(name, epoch)))
         if self._closed:
             wipe(root_key)
             raise Problem(Kind.UNAVAILABLE, PUBLIC_WORDS, "the keyring is closed")
         lease = self._leases.get(name)
         if lease is not None and lease.value.started_from(root_key):
+            self._learn_epochs(lease.value, root_key)
             lease.renew(now, self._limits)
         else:
-            self._leases[name] = Lease(TenantKeys(name, root_key, self._table), now, self._limits)
+            keys = TenantKeys(name, root_key, self.table)
+            self._learn_epochs(keys, root_key)
+            keys.when_unknown(lambda: self._ask_again(name))
+            self._leases[name] = Lease(keys, now, self._limits)
         self._let_go.discard(name)
         wipe(root_key)
 
+    def _learn_epochs(self, keys: TenantKeys, root_key: bytearray) -> None:
+        epochs = self.table.epochs(keys.name)
+        for epoch, wrapped, _ in epochs:
+            if not wrapped:
+                keys.learn(epoch, root_key)  # made before epochs had keys of their own
+            elif not keys.knows(epoch):
+                key = _sized(self.provider.unwrap(wrapped, wrapping_context(keys.name, epoch)))
+                keys.learn(epoch, key)
+                wipe(key)
+        if not epochs:
+            keys.learn(_EPOCH, root_key)
+        else:
+            keys.unlearn_before(epochs[0].number)
+
+    def _ask_again(self, name: str) -> None:
+        lease = self._leases.get(name)
+        if lease is not None:
+            lease.renew_at = 0.0
+            if self._keeper is not None:
+                self._keeper.want(name)  # wakes it
+
     def _renew_page(self) -> None:
         now = self._elapsed()
-        value = _sized(self._provider.unwrap(self._wrapped_page_key, _PAGE_CONTEXT))
+        value = _sized(self.provider.unwrap(read_private(self.page_file), PAGE_CONTEXT))
         self._page.value[:] = value
         wipe(value)
         self._page.renew(now, self._limits)
@@ -293,7 +323,7 @@ def create_keyring(folder: Path, provider: KeyProvider) -> Keyring:
         raise Problem(Kind.CONFLICT, "A keyring is already there.", "keys.db exists and is never overwritten")
     page_root = random_key()
     try:
-        wrapped = provider.wrap(page_root, _PAGE_CONTEXT)
+        wrapped = provider.wrap(page_root, PAGE_CONTEXT)
     finally:
         wipe(page_root)
     write_new(folder / "page.key", wrapped)
@@ -323,8 +353,14 @@ def open_keyring(
     return Keyring(folder, provider, wrapped, limits, elapsed)
 
 
-def _tenant_context(tenant: str, epoch: int) -> dict[str, str]:
+def tenant_context(tenant: str, epoch: int) -> dict[str, str]:
+    """What a tenant's root key is wrapped for."""
     return {"tenant": tenant, "purpose": "tenant-root", "epoch": str(epoch)}
+
+
+def wrapping_context(tenant: str, epoch: int) -> dict[str, str]:
+    """What the wrapping key of a tenant's epoch is wrapped for."""
+    return {"tenant": tenant, "purpose": "tenant-wrapping", "epoch": str(epoch)}
 
 
 def _sized(key: bytearray) -> bytearray:

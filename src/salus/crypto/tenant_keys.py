@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """All keys of one tenant, below its root key.
 
+    wrapping key of an epoch (random, wrapped by the key provider)
+    └─ HKDF wrap/…       wraps the random keys of patients, their audit entries and resource types
     tenant root key (random, wrapped by the key provider)
-    ├─ HKDF wrap/…       wraps the random keys of patients, their audit entries and resource types
     ├─ HKDF index/…      key of the blind index
     ├─ HKDF surrogate    names patients, authors and labels beside the records
     └─ HKDF derive/… seal/…   what other rooms ask for by purpose
@@ -11,13 +12,17 @@ Patient keys are random, never derived: only so does destroying one destroy the 
 has two, made together: one for the records, one for what the audit log says about them, which may have to
 live longer. Opened keys are kept in bounded caches; nothing here is ever written in clear.
 
+The wrapping key is not derived from the root key: with its epoch it can be destroyed, and with it every copy of the key
+table that was made until then. Whoever holds the wrapping key of one epoch and the root key opens the next epoch by its
+link, so that a running process goes on through a rotation without asking the provider.
+
 `forget` ends all of it: the root key is wiped, opened keys go, and whoever still asks is refused.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from hmac import compare_digest
 
 from cryptography.hazmat.primitives import hashes, hmac
@@ -25,12 +30,11 @@ from cryptography.hazmat.primitives import hashes, hmac
 from salus.crypto.blind_index import BlindIndex
 from salus.crypto.derivation import derive
 from salus.crypto.envelope import Context, SealingKey
-from salus.crypto.key_table import KeyTable, Purpose, Row, Subject
+from salus.crypto.key_table import KeyTable, Purpose, Rewrite, Row, Subject
 from salus.crypto.wiping import Secret, random_key, wipe
 from salus.kernel.errors import Kind, Problem
 
 _SURROGATE_SIZE = 16
-_EPOCH = 1
 _OPENED = 10_000
 """How many opened keys of each purpose stay in memory; one takes about 1.3 KB."""
 
@@ -49,10 +53,12 @@ class TenantKeys:
         self._table = table
         self._lock = threading.Lock()
         self._forgotten = False
-        self._wrapping = {p: self._sealing(f"wrap/{p}/epoch-{_EPOCH}") for p in Purpose}
+        self._epochs: dict[int, bytearray] = {}
+        self._wrapping: dict[tuple[int, Purpose], SealingKey] = {}
+        self._unknown_epoch: Callable[[], None] = lambda: None
         naming = derive(root_key, "surrogate")
         self._surrogate = hmac.HMAC(naming, hashes.SHA256())
-        indexing = derive(root_key, f"index/epoch-{_EPOCH}")
+        indexing = derive(root_key, "index/epoch-1")
         self._index = BlindIndex(indexing)
         wipe(naming, indexing)
         self._sealers: dict[str, SealingKey] = {}
@@ -64,7 +70,8 @@ class TenantKeys:
         """Wipe the root key and let go of everything below it; every later call is refused."""
         with self._lock:
             self._forgotten = True
-            wipe(self._root)
+            wipe(self._root, *self._epochs.values())
+            self._epochs.clear()
             self._wrapping.clear()
             self._sealers.clear()
             self._macs.clear()
@@ -92,8 +99,8 @@ class TenantKeys:
             create: make a missing key; it is durable before this returns.
 
         Raises:
-            Problem: GONE when there is no key (never made, or destroyed) and `create` is false; FAULT when
-                the stored key was tampered with.
+            Problem: GONE when the key was destroyed, or there is none and `create` is false; FAULT when the stored
+                key was tampered with.
         """
         purpose, subject = (Purpose.TYPE, type) if owner is None else (Purpose.PATIENT, owner)
         key = self._find(purpose, subject)
@@ -102,7 +109,7 @@ class TenantKeys:
         if not create:
             raise Problem(Kind.GONE, "This record was erased.", "the key of its owner does not exist")
         if owner is None:
-            self._table.add(self.name, [self._new(Purpose.TYPE, type)])
+            self._add([(Purpose.TYPE, type)])
         else:
             self.ensure_patients([owner])
         return self._made(purpose, subject)
@@ -118,7 +125,7 @@ class TenantKeys:
         """
         key = self._find(Purpose.AUDIT, owner)
         if key is None:
-            self._table.add(self.name, [self._new(Purpose.AUDIT, owner)])
+            self._add([(Purpose.AUDIT, owner)])
             key = self._made(Purpose.AUDIT, owner)
         return key
 
@@ -133,7 +140,7 @@ class TenantKeys:
         keys = {owner: key for owner in wanted if (key := opened.get(owner)) is not None}
         cold = [owner for owner in wanted if owner not in keys]
         for owner, (epoch, wrapped) in self._table.get_many(self.name, Purpose.PATIENT, cold).items():
-            if isinstance(owner, bytes):
+            if isinstance(owner, bytes) and wrapped:
                 keys[owner] = self._open(Purpose.PATIENT, owner, epoch, wrapped)
         return keys
 
@@ -151,7 +158,7 @@ class TenantKeys:
             missing = [owner for owner in cold if owner not in known]
         if missing:
             purposes = (Purpose.PATIENT, Purpose.AUDIT)
-            self._table.add(self.name, [self._new(purpose, owner) for owner in missing for purpose in purposes])
+            self._add([(purpose, owner) for owner in missing for purpose in purposes])
 
     def derived(self, purpose: str) -> bytearray:
         """A 32-byte key for another room's purpose: the same at every call, never one used in here.
@@ -197,6 +204,85 @@ class TenantKeys:
         except AttributeError:
             raise _let_go() from None
 
+    # ── epochs ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def learn(self, epoch: int, key: Secret) -> None:
+        """Take the wrapping key of an epoch; a copy is made."""
+        with self._lock:
+            if self._forgotten:
+                raise _let_go()
+            if epoch in self._epochs:
+                return
+            for purpose in Purpose:
+                raw = derive(key, f"wrap/{purpose}/epoch-{epoch}")
+                self._wrapping[epoch, purpose] = SealingKey(raw)
+                wipe(raw)
+            self._epochs[epoch] = bytearray(key)
+
+    def unlearn_before(self, epoch: int) -> None:
+        """Wipe the wrapping keys of epochs that have ended."""
+        with self._lock:
+            for ended in [number for number in self._epochs if number < epoch]:
+                wipe(self._epochs.pop(ended))
+                for purpose in Purpose:
+                    del self._wrapping[ended, purpose]
+
+    def knows(self, epoch: int) -> bool:
+        """Whether the wrapping key of an epoch is held."""
+        return epoch in self._epochs
+
+    def when_unknown(self, ask: Callable[[], None]) -> None:
+        """Have a function called when an epoch is met whose key is not held and has no link."""
+        self._unknown_epoch = ask
+
+    def newest_epoch(self) -> int:
+        """The newest epoch whose wrapping key is held; new keys are wrapped under it."""
+        try:
+            return max(self._epochs)
+        except ValueError:
+            raise _let_go() from None
+
+    def link(self, epoch: int, key: Secret) -> bytes:
+        """Seal the wrapping key of an epoch for those who hold the root key and the former epoch's."""
+        return self._linking(epoch - 1).seal(key, ("salus/epoch-link", self.name, epoch))
+
+    def rewrapped(self, purpose: Purpose, rows: Sequence[tuple[Subject, int, bytes]]) -> list[Rewrite]:
+        """Wrap keys under the newest epoch instead of theirs; a destroyed one stays destroyed.
+
+        Raises:
+            Problem: FAULT when a stored key was tampered with.
+        """
+        newest, done = self.newest_epoch(), []
+        wrapper = self._wrapper(purpose, newest)
+        for subject, epoch, wrapped in rows:
+            fresh = b""
+            if wrapped:
+                raw = self._wrapper(purpose, epoch).open_key(wrapped, self._context(purpose, subject, epoch))
+                fresh = wrapper.seal(raw, self._context(purpose, subject, newest))
+                wipe(raw)
+            done.append(Rewrite(subject, epoch, wrapped, newest, fresh))
+        return done
+
+    def _linking(self, epoch: int) -> SealingKey:
+        with self._lock:
+            if self._forgotten:
+                raise _let_go()
+            both = self._root + self._epochs[epoch]
+        raw = derive(both, "epoch-link")
+        key = SealingKey(raw)
+        wipe(raw, both)
+        return key
+
+    def _follow(self) -> set[int]:
+        """Learn the epochs that have begun since, by their links; gives the numbers of all that there are."""
+        epochs = self._table.epochs(self.name)
+        for epoch, _, link in epochs:
+            if link and epoch not in self._epochs and epoch - 1 in self._epochs:
+                key = self._linking(epoch - 1).open_key(link, ("salus/epoch-link", self.name, epoch))
+                self.learn(epoch, key)
+                wipe(key)
+        return {epoch.number for epoch in epochs}
+
     # ── opened keys ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _find(self, purpose: Purpose, subject: Subject) -> SealingKey | None:
@@ -207,7 +293,17 @@ class TenantKeys:
                 opened[subject] = key  # to the young end
                 return key
         row = self._table.get(self.name, purpose, subject)
+        if row is not None and not row[1]:
+            raise Problem(Kind.GONE, "This record was erased.", "the key of its owner was destroyed")
         return None if row is None else self._open(purpose, subject, *row)
+
+    def _add(self, missing: Sequence[tuple[Purpose, Subject]]) -> None:
+        if self._table.add(self.name, [self._new(*each) for each in missing]):
+            return
+        self._follow()  # a rotation began
+        if not self._table.add(self.name, [self._new(*each) for each in missing]):
+            self._unknown_epoch()
+            raise _unknown()
 
     def _made(self, purpose: Purpose, subject: Subject) -> SealingKey:
         key = self._find(purpose, subject)
@@ -216,7 +312,7 @@ class TenantKeys:
         return key
 
     def _open(self, purpose: Purpose, subject: Subject, epoch: int, wrapped: bytes) -> SealingKey:
-        raw = self._wrapper(purpose).open_key(wrapped, self._context(purpose, subject, epoch))
+        raw = self._wrapper(purpose, epoch).open_key(wrapped, self._context(purpose, subject, epoch))
         key = SealingKey(raw)
         wipe(raw)
         opened = self._opened[purpose]
@@ -229,17 +325,26 @@ class TenantKeys:
         return key
 
     def _new(self, purpose: Purpose, subject: Subject) -> Row:
-        context = self._context(purpose, subject, _EPOCH)
+        epoch = self.newest_epoch()
         raw = random_key()
-        wrapped = self._wrapper(purpose).seal(raw, context)
+        wrapped = self._wrapper(purpose, epoch).seal(raw, self._context(purpose, subject, epoch))
         wipe(raw)
-        return purpose, subject, _EPOCH, wrapped
+        return purpose, subject, epoch, wrapped
 
-    def _wrapper(self, purpose: Purpose) -> SealingKey:
+    def _wrapper(self, purpose: Purpose, epoch: int) -> SealingKey:
+        key = self._wrapping.get((epoch, purpose))
+        if key is not None:
+            return key
+        if self._forgotten:
+            raise _let_go()
+        known = self._follow()
         try:
-            return self._wrapping[purpose]
+            return self._wrapping[epoch, purpose]
         except KeyError:
-            raise _let_go() from None
+            if epoch not in known:
+                raise Problem(Kind.FAULT, "A stored record failed its integrity check.", "no such epoch") from None
+            self._unknown_epoch()
+            raise _unknown() from None
 
     def _sealing(self, label: str) -> SealingKey:
         raw = self._derived(label)
@@ -255,6 +360,10 @@ class TenantKeys:
 
     def _context(self, purpose: Purpose, subject: Subject, epoch: int) -> Context:
         return ("salus/wrapped-key", self.name, purpose.value, subject, epoch)
+
+
+def _unknown() -> Problem:
+    return Problem(Kind.UNAVAILABLE, "The keys are not available.", "an epoch that is not known yet", retry_after=2)
 
 
 def _let_go() -> Problem:

@@ -86,13 +86,19 @@ class LocalKeyProvider:
 
     def wrap(self, key: Secret, context: Mapping[str, str]) -> bytes:
         """Protect a key, see `KeyProvider.wrap`."""
-        return self._roots[max(self._roots)].seal(key, _wrap_context(context))
+        with self._lock:
+            self._reread()  # never under a version that another process has destroyed
+            return self._roots[max(self._roots)].seal(key, _wrap_context(context))
 
     def unwrap(self, blob: bytes, context: Mapping[str, str]) -> bytearray:
         """Give back a wrapped key, see `KeyProvider.unwrap`."""
         roots = self._roots
         if not roots:
             raise away("the provider is closed")
+        if not any(root.sealed(blob) for root in roots.values()):
+            with self._lock:
+                self._reread()
+            roots = self._roots
         root = next((root for root in roots.values() if root.sealed(blob)), roots[max(roots)])
         try:
             return root.open_key(blob, _wrap_context(context))
@@ -114,6 +120,7 @@ class LocalKeyProvider:
         """
         with self._lock:
             file = self._own_file()
+            self._reread()
             number = max(file.versions) + 1
             file.versions[number] = random_key()
             self._rewritten(file, undo=number)
@@ -128,6 +135,7 @@ class LocalKeyProvider:
         """
         with self._lock:
             file = self._own_file()
+            self._reread()
             number = int(version) if version.isdecimal() else 0
             if number not in file.versions or number == max(file.versions):
                 raise cannot("There is no such version, or it is the newest one, which cannot be destroyed.")
@@ -172,6 +180,16 @@ class LocalKeyProvider:
         if self._file is None or not self._file.versions:
             raise away("the provider has no open file")
         return self._file
+
+    def _reread(self) -> None:
+        """Look whether another process has rotated; raises UNAVAILABLE when the file cannot be read."""
+        if not self._roots:
+            raise away("the provider is closed")
+        if self._file is None:
+            return
+        self._file.reread()
+        self._roots = {n: self._roots.get(n) or SealingKey(key) for n, key in self._file.versions.items()}
+        self._signer = _signer(self._file.versions)
 
     def _rewritten(self, file: root_file.RootFile, undo: int) -> None:
         try:

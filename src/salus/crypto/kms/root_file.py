@@ -73,6 +73,19 @@ class RootFile:
         (replace_private if replace else write_new)(self.path, data)
         wipe(plain)
 
+    def reread(self) -> None:
+        """Take over the versions that another process has put into the file, if it still opens with the same secret."""
+        fields = _read(self.path)
+        try:
+            fresh = _versions(fields, self._seal)
+        except (Problem, binascii.Error, KeyError, TypeError, ValueError):
+            raise away(f"{self.path.name}: was changed and does not open as before") from None
+        for number, key in fresh.items():
+            self.versions.setdefault(number, key)
+        for number in [number for number in self.versions if number not in fresh]:
+            wipe(self.versions.pop(number))
+        self.versions = dict(sorted(self.versions.items()))
+
     def split(self, needed: int, count: int) -> list[str]:
         """Protect the file by shares instead of what protected it; `write` puts it on the disk.
 

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys are rotated beside a running server, killed in the middle, and nobody notices."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.support.served import SALUS, Served, free_port, salus
+
+from salus.cli import main
+
+_PATIENTS = 2_000
+
+
+def _list(folder: Path) -> dict[str, dict[str, object]]:
+    lines = salus("keys", "list", "--json", "--data-dir", folder).stdout.splitlines()
+    return {line["key"]: line for line in map(json.loads, lines)}
+
+
+def test_rotation_beside_a_running_server_killed_in_the_middle(tmp_path: Path) -> None:
+    folder, port = tmp_path / "data", free_port()
+    salus("init", "--data-dir", folder, "--port", str(port))
+    people = tmp_path / "people.ndjson"
+    people.write_text("".join(json.dumps({"resourceType": "Patient", "id": f"p{n}"}) + "\n" for n in range(_PATIENTS)))
+    salus("import", people, "--data-dir", folder)
+    salus("user", "add", "feed", "--service", "--role", "service", "--data-dir", folder)
+    token = salus("token", "issue", "feed", "--data-dir", folder).stdout.strip()
+    server = Served(folder, port)
+    try:
+        with server.client(token) as client:
+            assert client.get("/fhir/Patient/p1").status_code == 200
+            database = folder / "keys" / "keys.db-wal"
+            before = database.stat().st_size
+            process = subprocess.Popen(
+                [SALUS, "keys", "rotate", "tenant", "--data-dir", folder],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            read = 0
+            while process.poll() is None and database.stat().st_size <= before + 100_000:
+                assert client.get(f"/fhir/Patient/p{100 + read % 1500}").status_code == 200
+                read += 1
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            rows = _list(folder)
+            assert rows["patient keys"]["under"] == "wrapping key, epoch 2"
+            assert client.post("/fhir/Patient", json={"resourceType": "Patient"}).status_code == 201
+            for number in (0, 10, 1500, _PATIENTS - 1):
+                assert client.get(f"/fhir/Patient/p{number}").status_code == 200
+            said = salus("keys", "rewrap", "--data-dir", folder).stdout
+            assert "former epochs have ended" in said
+            said = salus("keys", "rotate", "kms", "--destroy-former", "--data-dir", folder).stdout
+            assert "Version 1 is destroyed: at once" in said
+            rows = _list(folder)
+            assert rows["patient keys"]["how many"] == _PATIENTS + 1
+            assert [row["behind"] for row in rows.values()] == [0] * len(rows)
+            for number in (5, 500, 1700):
+                assert client.get(f"/fhir/Patient/p{number}").status_code == 200
+            assert client.post("/fhir/Patient", json={"resourceType": "Patient"}).status_code == 201
+        server.stop()
+        server.start()
+        with server.client(token) as client:
+            assert client.get("/fhir/Patient/p77").status_code == 200
+    finally:
+        server.stop()
+    log = salus("audit", "list", "--json", "--limit", "100", "--data-dir", folder).stdout
+    assert {"keys.rotate", "keys.rewrap", "keys.destroy"} <= {json.loads(line)["event"] for line in log.splitlines()}
+    assert "The log is whole." in salus("audit", "verify", "--data-dir", folder).stdout
+
+
+@pytest.mark.parametrize(("kind", "word"), [("index", "token"), ("signing", "audit log"), ("patient", "every record")])
+def test_what_cannot_be_rotated_says_why(kind: str, word: str) -> None:
+    said = CliRunner().invoke(main, ["keys", "rotate", kind])
+    assert said.exit_code == 2
+    assert word in said.stderr
