@@ -30,15 +30,18 @@ def the_keys(folder: Path) -> dict[str, bytes]:
         of_table = bytes(keyring.page_key("keys"))
         found |= {"page key of keys.db": of_table, "page key of keys.db, hexadecimal": of_table.hex().encode()}
         labels = ("surrogate", "index/epoch-1", "seal/identity", "seal/audit-body", "derive/identity-token")
-        for label in (*labels, *(f"wrap/{purpose}/epoch-1" for purpose in Purpose)):
+        for label in labels:
             found[label] = bytes(derive(keys._root, label))
+        found["wrapping key"] = bytes(keys._epochs[1])
+        for label in (f"wrap/{purpose}/epoch-1" for purpose in Purpose):
+            found[label] = bytes(derive(keys._epochs[1], label))
         for purpose in (Purpose.PATIENT, Purpose.AUDIT):
             for number, owner in enumerate(OWNERS):
-                row = keyring._table.get("default", purpose, owner)
+                row = keyring.table.get("default", purpose, owner)
                 assert row is not None
                 epoch, wrapped = row
                 context = keys._context(purpose, owner, epoch)
-                found[f"{purpose} key {number}"] = bytes(keys._wrapping[purpose].open_key(wrapped, context))
+                found[f"{purpose} key {number}"] = bytes(keys._wrapping[epoch, purpose].open_key(wrapped, context))
     assert len(set(found.values())) == len(found)
     return found
 
