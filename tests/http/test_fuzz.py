@@ -112,13 +112,27 @@ names = st.sampled_from(
         "_id",
         "_lastUpdated",
         "_has:Observation:patient:code",
+        "_has:Observation:patient:_has:Provenance:target:agent",
+        "_has:x:y",
+        "_has",
+        "_filter",
+        "_text",
+        "_content",
+        "_list",
+        "_type",
+        "_revinclude",
+        "_contained",
+        "near",
         "subject:Patient.name",
         "patient",
         "altid",
     ]
 )
 modifiers = st.sampled_from(
-    ["", ":exact", ":contains", ":missing", ":not", ":text", ":identifier", ":Patient", ":x", ":"]
+    [
+        *("", ":exact", ":contains", ":missing", ":not", ":text", ":identifier", ":Patient", ":x", ":"),
+        *(":above", ":below", ":in", ":not-in", ":of-type", ":iterate", ".", ".name", ":Patient.name"),
+    ]
 )
 values = st.sampled_from(
     [
@@ -151,6 +165,19 @@ values = st.sampled_from(
         "urn:uuid:x",
         "#x",
         "Observation:subject:Patient",
+        "*",
+        "Provenance:target",
+        "Observation:*",
+        "name%20eq%20%22a%22",
+        "not%20(code%20eq%20x%20or%20date%20gt%202020)",
+        "code%20eq%20%22",
+        "(" * 300,
+        "subject.name%20co%20a%20and%20",
+        "http://snomed.info/sct|",
+        "http://hl7.org/fhir/ValueSet/observation-status",
+        "51.5|-0.1|5|km",
+        "a$b",
+        "$",
         "\\",
         "\\,",
         "a\\",
@@ -187,6 +214,8 @@ def test_any_address(target: Clinic, name: str, method: str, path: str, query: s
 def test_any_search(target: Clinic, name: str, type_: str, query: str, lenient: bool) -> None:
     headers = {"prefer": "handling=lenient"} if lenient else {}
     shoot(target, name, "GET", f"/fhir/{type_}", query, headers=headers)
+    shoot(target, name, "GET", f"/fhir/Patient/anna/{type_}", query, headers=headers)
+    shoot(target, name, "GET", "/fhir", f"_type={type_},Patient&{query}", headers=headers)
     form = headers | {"content-type": "application/x-www-form-urlencoded"}
     shoot(target, name, "POST", f"/fhir/{type_}/_search", content=query.encode(), headers=form)
 
@@ -446,3 +475,70 @@ def test_any_sign_in(target: Clinic, user: Any, password: Any, code: Any, purpos
     sent = {"user": user, "password": password, "code": code, "purpose": purpose}
     body = json.dumps(sent).encode("utf-8", "surrogatepass")
     shoot(target, "anna", "POST", "/auth/token", content=body, headers={"content-type": "application/json"})
+
+
+graphql_pieces = st.sampled_from(
+    [
+        *(
+            "{",
+            "}",
+            "(",
+            ")",
+            "[",
+            "]",
+            "{ ",
+            " }",
+            ":",
+            ",",
+            "...",
+            "@",
+            "$",
+            "!",
+            "#",
+            '"',
+            '"""',
+            "\\u0000",
+            " ",
+            "\n",
+        ),
+        *(
+            "Patient(id: anna)",
+            'Patient(id: "anna")',
+            "PatientList(name: brown)",
+            "ObservationConnection",
+            "id",
+            "name",
+        ),
+        *(
+            "family @first",
+            "@flatten",
+            "@slice(path: $index)",
+            "@include(if: true)",
+            "@skip(if: $x)",
+            "given @singleton",
+        ),
+        *(
+            "resource(type: Patient)",
+            "... on Patient { id }",
+            "fragment f on Patient { id }",
+            "...f",
+            "query q($x: Int = 1)",
+        ),
+        *("mutation", "subscription", "__schema { types { name } }", "__typename", 'name(fhirpath: "a(")', "alias: id"),
+        *("99999999999999999999", "-1", "1e999", "null", "true", "subject", "é", "_reference(type: Observation)"),
+    ]
+)
+
+
+@QUICK
+@given(
+    st.lists(graphql_pieces, max_size=12).map(" ".join) | st.integers(1, 400).map(lambda deep: "{ a " * deep),
+    st.dictionaries(st.sampled_from(["x", "index", "_count"]), st.none() | st.integers() | noise, max_size=2)
+    | st.just(5),
+    st.sampled_from(["/fhir/$graphql", "/fhir/Patient/anna/$graphql", "/fhir/Patient/nobody/$graphql"]),
+    people,
+)
+def test_any_graphql(target: Clinic, query: str, variables: Any, path: str, name: str) -> None:
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    shoot(target, name, "POST", path, headers={"content-type": "application/json"}, content=body)
+    shoot(target, name, "GET", path, f"query={quoted(query)}")

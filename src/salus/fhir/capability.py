@@ -17,6 +17,12 @@ from salus.fhir.search.shapes import compartments
 PUBLISHED = "2026-11-24"
 """Date of this version of the program, in the resources that describe it."""
 
+US_CORE = "http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server"
+_US_CORE_PATIENT = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
+
+_TO_ANYTHING = ("Provenance:target", "List:item", "Composition:entry")
+"""A hundred parameters may point to every type. All can be included; these are the ones that people look for."""
+
 Profiles = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -86,6 +92,8 @@ def capability(
             }
         ],
     }
+    if any(_US_CORE_PATIENT in urls for _, urls in profiles):
+        described["instantiates"] = [US_CORE]
     described["rest"][0] |= _operations("", base, offered, operations)
     return described
 
@@ -131,7 +139,7 @@ def _resource(type_: str, registry: Registry, offered: Offered, *, deletes_sever
         "conditionalDelete": _deletes(offered, several=deletes_several),
         "referencePolicy": ["literal", "logical"],
         "searchInclude": ["*", *(f"{type_}:{code}" for code, known in supported.items() if known.kind == "reference")],
-        "searchRevInclude": ["*", *_pointing_to().get(type_, ())],
+        "searchRevInclude": ["*", *_pointing_to().get(type_, ()), *_TO_ANYTHING],
         "searchParam": [
             {"name": code, "definition": known.url, "type": known.kind} for code, known in supported.items()
         ],
