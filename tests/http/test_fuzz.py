@@ -6,25 +6,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.attacks.ward import furnish
-from tests.support.clinic import PEOPLE, Clinic, condition, heart_rate, patient
-from tests.support.outcomes import assert_outcome
-from tests.support.raw import send_raw
+from tests.support.clinic import Clinic, condition, heart_rate, patient
+from tests.support.shooting import QUICK, noise, people, quoted, shoot
 
 from salus.fhir.definitions import resource_types
 from salus.fhir.search.parameters import parameters
 
 JSON = dict[str, Any]
-QUICK = settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +27,6 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     yield made
     made.close()
     made.loop.close()
-
-
-def shoot(target: Clinic, name: str, method: str, path: str, query: str = "", **more: Any) -> None:
-    """Send it past any client that would tidy it up, and see that the answer is in order."""
-    headers = {"authorization": f"Bearer {target.token(name)}"} | more.get("headers", {})
-    sent = [(key.encode(), value.encode("latin-1")) for key, value in headers.items()]
-    answer = target.run(
-        send_raw(target.application, method, unquote(path), query.encode("ascii"), sent, more.get("content", b""))
-    )
-    assert answer.status_code < 500, (method, path, query, more, answer.text)
-    if answer.status_code >= 400:
-        assert_outcome(answer)
 
 
 words = st.sampled_from(
@@ -87,14 +68,6 @@ words = st.sampled_from(
         "#",
     ]
 )
-noise = st.text(max_size=12)
-
-
-def quoted(text: str) -> str:
-    """Percent-encode what cannot stand in an address; lone surrogates become what a broken client sends."""
-    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass"))
-
-
 paths = st.lists(words | noise.map(quoted), max_size=7).map("/".join).map(lambda path: "/" + path)
 names = st.sampled_from(
     [
@@ -195,7 +168,6 @@ values = st.sampled_from(
 queries = st.lists(st.tuples(names, modifiers, values), max_size=5).map(
     lambda parts: "&".join(f"{name}{modifier}={value}" for name, modifier, value in parts)
 )
-people = st.sampled_from(sorted(PEOPLE))
 
 
 @QUICK
@@ -475,70 +447,3 @@ def test_any_sign_in(target: Clinic, user: Any, password: Any, code: Any, purpos
     sent = {"user": user, "password": password, "code": code, "purpose": purpose}
     body = json.dumps(sent).encode("utf-8", "surrogatepass")
     shoot(target, "anna", "POST", "/auth/token", content=body, headers={"content-type": "application/json"})
-
-
-graphql_pieces = st.sampled_from(
-    [
-        *(
-            "{",
-            "}",
-            "(",
-            ")",
-            "[",
-            "]",
-            "{ ",
-            " }",
-            ":",
-            ",",
-            "...",
-            "@",
-            "$",
-            "!",
-            "#",
-            '"',
-            '"""',
-            "\\u0000",
-            " ",
-            "\n",
-        ),
-        *(
-            "Patient(id: anna)",
-            'Patient(id: "anna")',
-            "PatientList(name: brown)",
-            "ObservationConnection",
-            "id",
-            "name",
-        ),
-        *(
-            "family @first",
-            "@flatten",
-            "@slice(path: $index)",
-            "@include(if: true)",
-            "@skip(if: $x)",
-            "given @singleton",
-        ),
-        *(
-            "resource(type: Patient)",
-            "... on Patient { id }",
-            "fragment f on Patient { id }",
-            "...f",
-            "query q($x: Int = 1)",
-        ),
-        *("mutation", "subscription", "__schema { types { name } }", "__typename", 'name(fhirpath: "a(")', "alias: id"),
-        *("99999999999999999999", "-1", "1e999", "null", "true", "subject", "é", "_reference(type: Observation)"),
-    ]
-)
-
-
-@QUICK
-@given(
-    st.lists(graphql_pieces, max_size=12).map(" ".join) | st.integers(1, 400).map(lambda deep: "{ a " * deep),
-    st.dictionaries(st.sampled_from(["x", "index", "_count"]), st.none() | st.integers() | noise, max_size=2)
-    | st.just(5),
-    st.sampled_from(["/fhir/$graphql", "/fhir/Patient/anna/$graphql", "/fhir/Patient/nobody/$graphql"]),
-    people,
-)
-def test_any_graphql(target: Clinic, query: str, variables: Any, path: str, name: str) -> None:
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    shoot(target, name, "POST", path, headers={"content-type": "application/json"}, content=body)
-    shoot(target, name, "GET", path, f"query={quoted(query)}")
