@@ -6,9 +6,11 @@ A fence `http 200` holds a request line, headers, an empty line and a body; the 
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.docs.pages import blocks, text_of
+from tests.docs.pages import blocks, rows, sections, text_of
 from tests.support.clinic import Clinic
 
 PAGES = ("docs/reference/interactions.md", "docs/reference/formats.md")
@@ -24,8 +26,17 @@ def test_every_request_on_the_page_is_answered_as_it_says(clinic: Clinic, page: 
         line, *fields = head.splitlines()
         method, _, path = line.partition(" ")
         headers = dict(field.split(": ", 1) for field in fields)
-        answer = service.request(method, path, content=body, headers={k.lower(): v for k, v in headers.items()})
+        answer = service.request(
+            method, path, content=body.rstrip("\n"), headers={k.lower(): v for k, v in headers.items()}
+        )
         assert answer.status_code == int(block.info.split()[1]), (line, answer.text)
+
+
+def test_every_interaction_has_an_example() -> None:
+    page = text_of("docs/reference/interactions.md")
+    known = {cells[0].strip("`") for cells in rows(sections(page)[""])}
+    shown = re.findall(r"^### (\S+)\n\n```http", page, re.MULTILINE)
+    assert sorted(shown) == sorted(known)
 
 
 def test_the_examples_did_what_they_show(clinic: Clinic) -> None:
