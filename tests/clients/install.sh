@@ -9,5 +9,5 @@ for program in node:nodejs npm:npm; do
     ../../tools/debian.sh "${program##*:}" "FHIR clients from npm are tried against the server" ||
     { echo "the tests of clients from npm will be skipped: ${program%%:*} is missing" >&2; exit 0; }
 done
-timeout 300 npm ci >/dev/null 2>&1 ||
+timeout 200 npm ci --fetch-retries 1 --fetch-timeout 30000 >/dev/null 2>&1 ||
   { rm -rf node_modules; echo "the tests of clients from npm will be skipped: npm ci could not install them" >&2; }

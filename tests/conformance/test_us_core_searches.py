@@ -234,6 +234,20 @@ def test_read_versions_history_and_provenance(clinic: Clinic, type_: str) -> Non
     assert modes == {(type_, "match"), ("Provenance", "include")}
 
 
+def test_the_medication_of_a_request_comes_along(clinic: Clinic) -> None:
+    """Medication List Guidance: all and active medications of a patient, with what the references name."""
+    pointing = [r for r in examples()["MedicationRequest"] if "medicationReference" in r]
+    requests = [r for r in pointing if not r["medicationReference"]["reference"].startswith("#")]
+    assert requests
+    for request in requests:
+        patient = request["subject"]["reference"]
+        query = f"patient={patient}&intent={request['intent']}&_include=MedicationRequest:medication"
+        bundle = clinic.as_("service").get(f"/fhir/MedicationRequest?{query}").json()
+        found = {f"{e['resource']['resourceType']}/{e['resource']['id']}": e["search"]["mode"] for e in bundle["entry"]}
+        assert found[f"MedicationRequest/{request['id']}"] == "match"
+        assert found[request["medicationReference"]["reference"]] == "include"
+
+
 def test_the_capability_statement_says_so(clinic: Clinic) -> None:
     """Everything that the CapabilityStatement of US Core marks SHALL or SHOULD stands in ours."""
     with tarfile.open(DATA / "us-core" / "hl7.fhir.us.core-6.1.0.tgz") as tar:

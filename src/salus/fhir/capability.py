@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from salus.fhir.definitions import resource_types
 from salus.fhir.operations.definition import Definition, definition_url
-from salus.fhir.search.parameters import STANDARD, Registry, parameters
+from salus.fhir.search.parameters import STANDARD, Parameter, Registry, parameters
 from salus.fhir.search.shapes import compartments
 
 PUBLISHED = "2026-11-24"
@@ -140,10 +140,15 @@ def _resource(type_: str, registry: Registry, offered: Offered, *, deletes_sever
         "referencePolicy": ["literal", "logical"],
         "searchInclude": ["*", *(f"{type_}:{code}" for code, known in supported.items() if known.kind == "reference")],
         "searchRevInclude": ["*", *_pointing_to().get(type_, ()), *_TO_ANYTHING],
-        "searchParam": [
-            {"name": code, "definition": known.url, "type": known.kind} for code, known in supported.items()
-        ],
+        "searchParam": [_parameter(code, known) for code, known in supported.items()],
     }
+    return described
+
+
+def _parameter(code: str, known: Parameter) -> dict[str, Any]:
+    described = {"name": code, "definition": known.url, "type": known.kind}
+    if code == "_lastUpdated":  # US Core asks for it: a client that polls must know what it will miss
+        described["documentation"] = "Every change of a record makes a new version with a new time, labels included."
     return described
 
 
