@@ -14,6 +14,9 @@ from tests.docs.pages import blocks, rows, sections, text_of
 from tests.support.clinic import Client, Clinic, put_all
 
 PAGE = text_of("docs/reference/search-values.md")
+SHAPES = [
+    (cells[0].strip("`"), *cells[1:]) for cells in rows(sections(text_of("docs/reference/search.md"))["Examples"])
+]
 JOINS = text_of("docs/reference/search-joins.md")
 EXAMPLES = [
     (cells[0].strip("`").replace("\\|", "|"), cells[1])
@@ -77,6 +80,19 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 @pytest.mark.parametrize(("search", "finds"), BEYOND, ids=[search for search, _ in BEYOND])
 def test_a_search_beyond_one_type_finds_what_the_page_says(joined: Client, search: str, finds: str) -> None:
     test_a_search_of_the_page_finds_what_it_says(joined, search, finds)
+
+
+@pytest.mark.parametrize(("search", "entries", "total", "following", "members"), SHAPES, ids=[row[0] for row in SHAPES])
+def test_an_answer_has_the_shape_that_the_page_shows(
+    service: Client, search: str, entries: str, total: str, following: str, members: str
+) -> None:
+    bundle = service.get(f"/fhir/{search}").json()
+    found = [entry["resource"] for entry in bundle.get("entry", ())]
+    assert ", ".join(resource["id"] for resource in found) == entries.replace("nothing", "")
+    assert str(bundle.get("total", "none")) == total
+    assert any(link["relation"] == "next" for link in bundle["link"]) is (following == "yes")
+    shown = sorted(set(found[0]) - {"resourceType", "id", "meta"}) if found else []
+    assert ", ".join(shown) == members.replace("nothing", "")
 
 
 def test_the_page_lists_every_operator_of_a_filter() -> None:
