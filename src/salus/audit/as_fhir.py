@@ -62,6 +62,7 @@ _KINDS: dict[EventType, tuple[_Coded, _Coded | None, str]] = {
     EventType.RECORD_BATCH: _rest("batch", "E"),
     EventType.RECORD_IMPORT: _dicom("110107", "Import", None, "C"),
     EventType.RECORD_OPERATION: _rest("operation", "E"),
+    EventType.REQUEST_FAILED: _dicom("110100", "Application Activity", None, "E"),
     EventType.AUTH_SIGNIN: _dicom("110114", "User Authentication", _SIGN_IN, "E"),
     EventType.AUTH_SIGNOUT: _dicom("110114", "User Authentication", ("110123", "Logout"), "E"),
     EventType.AUTH_REFUSED: _dicom("110114", "User Authentication", _SIGN_IN, "E"),

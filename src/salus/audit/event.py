@@ -34,6 +34,7 @@ class EventType(StrEnum):
     RECORD_BATCH = "record.batch"
     RECORD_IMPORT = "record.import"
     RECORD_OPERATION = "record.operation"
+    REQUEST_FAILED = "request.failed"
     AUTH_SIGNIN = "auth.signin"
     AUTH_SIGNOUT = "auth.signout"
     AUTH_REFUSED = "auth.refused"
@@ -70,9 +71,10 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.RECORD_UPDATE: "A new version of a record was written (update or patch).",
     EventType.RECORD_DELETE: "A record was deleted; its history stays.",
     EventType.RECORD_TRANSACTION: "A transaction bundle was carried out as one.",
-    EventType.RECORD_BATCH: "A batch bundle was carried out entry by entry.",
+    EventType.RECORD_BATCH: "An entry of a batch bundle ended before what it asked for could begin.",
     EventType.RECORD_IMPORT: "Records were imported from a file on the server.",
     EventType.RECORD_OPERATION: "An operation was called; the entry names it and the records that were given.",
+    EventType.REQUEST_FAILED: "A request with a valid token ended before what it asked for could begin.",
     EventType.AUTH_SIGNIN: "Someone proved who they are.",
     EventType.AUTH_SIGNOUT: "Someone ended their session.",
     EventType.AUTH_REFUSED: "A sign-in or a token was refused.",

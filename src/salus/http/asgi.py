@@ -23,7 +23,7 @@ from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.ids import uuid7
-from salus.records.context import Context, Services
+from salus.records.context import Context, Services, note_failure
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ SECURITY_HEADERS: tuple[Header, ...] = (
 
 _METHODS = {"HEAD": "GET"}
 """HEAD is answered like GET, without the body (RFC 9110 section 9.3.2, https://hl7.org/fhir/R4/http.html#head)."""
+
+_LONGEST_NOTED = 500  # characters of an address in the audit log
 
 Lifespan = Callable[[], Awaitable[None]]
 
@@ -115,8 +117,14 @@ class Application:
             actor = Actor(tenant, "anonymous", "user", (), "")
         else:
             actor = await self._authenticate(request, request_id, tenant)
-        context = Context(self._services, actor, request_id, request.address, carried=carried(request))
-        return await route.handler(Call(request, context, values, segments))
+        context = Context(self._services, actor, request_id, request.address)
+        try:
+            context.carried = carried(request)
+            return await route.handler(Call(request, context, values, segments))
+        except Exception as error:
+            if route.permission != PUBLIC and not context.noted:
+                await _note_early_end(context, request, error)
+            raise
 
     async def _authenticate(self, request: Request, request_id: str, tenant: str) -> Actor:
         scheme, _, token = request.header(b"authorization").partition(" ")
@@ -168,6 +176,13 @@ class Application:
                 await self._shutdown()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+async def _note_early_end(context: Context, request: Request, error: Exception) -> None:
+    """Note what no interaction did: a body that cannot be read, a format not spoken, a type that there is not."""
+    problem = error if isinstance(error, Problem) else Problem(Kind.FAULT, "Something went wrong on our side.")
+    context.asked = context.asked or f"{request.method} {request.path}"[:_LONGEST_NOTED]
+    await note_failure(context, EventType.REQUEST_FAILED, problem)
 
 
 async def _told(request: Request, problem: Problem) -> Response:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,6 +85,7 @@ def hits(
     before: int | None = None,
     expected: int = 64,
     content: bool = False,
+    without: Container[bytes] = (),
 ) -> Iterator[Hit]:
     """Give matching records, newest first.
 
@@ -92,11 +93,22 @@ def hits(
         before: cursor: only rows older than this `seq`.
         expected: about how many hits the caller will take.
         content: decode every hit, for includes and sorting.
+        without: surrogates (`rid`) of records that are not wanted again.
 
     Raises:
         Problem: TOO_COSTLY when more candidates had to be opened than the limit allows.
     """
-    return judged(ctx, permit, how, _candidates(ctx, permit, how, before, expected), content=content)
+    rows = _candidates(ctx, permit, how, before, expected)
+    if without:
+        rows = (row for row in rows if row.rid not in without)
+    return judged(ctx, permit, how, rows, content=content)
+
+
+def count(ctx: Context, permit: Permit, how: Plan, *, estimate: bool = False) -> int:
+    """How many records match; as an estimate how many candidates there are, which costs no opening."""
+    if (how.exact or estimate) and how.ids is None:
+        return ctx.store.reader.count(permit, how.expression, updated=how.updated)
+    return sum(1 for _ in hits(ctx, permit, how))
 
 
 def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, content: bool) -> Iterator[Hit]:
@@ -107,6 +119,8 @@ def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, cont
     asked = (*how.rest, *(clause for each in how.filters for clause in each.clauses()))
     opening = content or bool(tests) or bool(how.checks)
     for row in rows:
+        if ctx.ration is not None:
+            ctx.ration.take()
         if not opening:
             yield Hit(row, ctx.store.open(permit, row), None)
             continue

@@ -24,6 +24,7 @@ from salus.kernel.settings import Limits
 from salus.knowledge.library import Library
 from salus.records.lens import Lens, lens
 from salus.records.orders import Orders
+from salus.records.ration import Ration
 from salus.records.store.store import Store
 
 P = ParamSpec("P")
@@ -70,6 +71,8 @@ class Context:
         entities: what a failed attempt was about, for its audit entry; interactions note it as they learn it.
         asked: the operation that was called, for the audit entry of a failed attempt.
         carried: `_format` and `_pretty` as they were asked for, for the links to further pages: `&_format=xml`.
+        ration: how many records the searches of this request may still open together; None for each search by itself.
+        noted: whether an audit entry was handed in for this request.
         view: see `lens`.
     """
 
@@ -80,6 +83,8 @@ class Context:
     entities: tuple[Entity, ...] = field(default=())
     asked: str = ""
     carried: str = ""
+    ration: Ration | None = None
+    noted: bool = False
     view: Lens | None = None
 
     @property
@@ -138,6 +143,7 @@ class Context:
     async def commit(self, unit: Unit, event: Event) -> None:
         """Make a unit and its audit entry durable together; nothing may be answered before this returns."""
         self.services.audit.add(unit, event)
+        self.noted = True
         await self.services.writer.submit(unit)
 
 
@@ -162,7 +168,7 @@ def audited(
             try:
                 return await interaction(ctx, *args, **kwargs)
             except Problem as problem:
-                await _note_failure(ctx, type_, problem)
+                await note_failure(ctx, type_, problem)
                 raise
 
         return told
@@ -170,7 +176,8 @@ def audited(
     return wrap
 
 
-async def _note_failure(ctx: Context, type_: EventType, problem: Problem) -> None:
+async def note_failure(ctx: Context, type_: EventType, problem: Problem) -> None:
+    """Write the audit entry of a failure that has none yet; its problem may be told after this returns."""
     if problem.kind is Kind.UNAVAILABLE:
         return  # the log itself may be what is away; nothing was released either
     outcome = Outcome.REFUSED if problem.kind in _REFUSED else Outcome.FAILED

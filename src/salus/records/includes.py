@@ -41,9 +41,10 @@ def included(ctx: Context, asked: tuple[Include, ...], page: list[Hit]) -> tuple
     """
     work = _Includes(ctx, page)
     fresh = page
+    asked = tuple(dict.fromkeys(asked))
     for include in asked:
         work.check(include)
-    while fresh:
+    while fresh and not work.full:
         found = [hit for include in asked for hit in work.from_(include, fresh)]
         fresh = found
         asked = tuple(include for include in asked if include.iterate)
@@ -59,6 +60,7 @@ class _Includes:
         self._ctx = ctx
         self._view = ctx.lens
         self._seen = {(hit.row.type, hit.version.id) for hit in page}
+        self._rids = {hit.row.rid for hit in page}
         self._permits: dict[tuple[Permission, str], Permit | None] = {}
         self.found: list[Hit] = []
         self.full = False
@@ -81,6 +83,7 @@ class _Includes:
                 self.full = True
                 return
             self._seen.add(place)
+            self._rids.add(hit.row.rid)
             self.found.append(hit)
             yield hit
 
@@ -178,4 +181,4 @@ class _Includes:
             how = plan_alone(self._ctx, permit, (clause,))
             if self.full:
                 return
-            yield from hits(self._ctx, permit, how, content=True)
+            yield from hits(self._ctx, permit, how, content=True, without=self._rids)

@@ -7,6 +7,7 @@ The best of all pairs counts: a person has several names, addresses and numbers,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from salus.fhir.matching.words import letters, similarity, sound
@@ -16,6 +17,7 @@ Agreement = str | None
 
 _CLOSE = 0.92
 _NEAR = 0.85
+_MOST = 32  # names or addresses of one person that are compared; more are made up
 _PHONE_DIGITS = 7  # what is left when country and area are written or not
 _STREET = 0.9
 
@@ -144,8 +146,8 @@ _ORDER = ("same", "mail", "phone", "street", "sounds alike", "similar", "initial
 
 
 def _best(ours: Iterable[Any], theirs: Iterable[Any], compare: Callable[[Any, Any], str]) -> Agreement:
-    theirs = list(theirs)
-    found = [compare(one, other) for one in ours if one for other in theirs if other]
+    theirs = list(islice(theirs, _MOST))
+    found = [compare(one, other) for one in islice(ours, _MOST) if one for other in theirs if other]
     return min(found, key=_ORDER.index, default=None)
 
 

@@ -21,6 +21,7 @@ _SOUNDS = {
     for code, letters in {"1": "bpfvw", "2": "cgkqsz", "3": "dt", "4": "l", "5": "mn", "6": "r"}.items()
     for letter in letters
 }
+_LONGEST = 200  # letters that are compared: it takes the square of them
 _LONGEST_PREFIX = 4
 _PREFIX_WEIGHT = 0.1
 
@@ -30,9 +31,13 @@ def letters(text: str) -> str:
     return "".join(c for c in fold(text) if c.isalnum())
 
 
-@lru_cache(maxsize=4096)
 def sound(text: str) -> str:
     """How a word is spoken; empty for one without consonants, which sounds like nothing else."""
+    return _sound(text[:_LONGEST])
+
+
+@lru_cache(maxsize=4096)
+def _sound(text: str) -> str:
     word = letters(text)
     for spelling, said in _SPELLINGS:
         word = word.replace(spelling, said)
@@ -46,6 +51,7 @@ def similarity(one: str, other: str) -> float:
         return 1.0
     if not one or not other:
         return 0.0
+    one, other = one[:_LONGEST], other[:_LONGEST]
     window = max(max(len(one), len(other)) // 2 - 1, 0)
     taken = [False] * len(other)
     matched: list[str] = []

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from salus.audit.event import EventType
 from salus.fhir.outcome import outcome
 from salus.fhir.patch import of_entry
 from salus.fhir.references import rewrite
 from salus.kernel.breath import Breath
 from salus.kernel.errors import Kind, Problem
-from salus.records.context import Context
+from salus.records.context import Context, note_failure
 from salus.records.interactions.answer import Answer, answer_deleted, answer_made
 from salus.records.interactions.create import create
 from salus.records.interactions.delete import conditional_delete, delete
@@ -59,9 +60,10 @@ def _makes(entry: Entry) -> bool:
 
 async def _one(ctx: Context, entry: Entry | Problem, operate: Operate, apart: Apart, breath: Breath) -> Answer:
     await breath.pause()  # those before it in the same slice may have taken long
-    if isinstance(entry, Problem):
-        return Answer(STATUS.get(entry.kind, "400 Bad Request"), outcome=outcome(entry))
     alone = Context(ctx.services, ctx.actor, ctx.request, ctx.address)
+    if isinstance(entry, Problem):
+        await note_failure(alone, EventType.RECORD_BATCH, entry)
+        return Answer(STATUS.get(entry.kind, "400 Bad Request"), outcome=outcome(entry))
     try:
         with placed(entry):
             if entry.operation:
@@ -73,6 +75,9 @@ async def _one(ctx: Context, entry: Entry | Problem, operate: Operate, apart: Ap
         status = STATUS.get(problem.kind)
         if status is None:
             raise
+        if not alone.noted:  # it ended before an interaction began
+            alone.asked = alone.asked or f"{entry.method} {'/'.join(filter(None, (entry.type, entry.id)))}"
+            await note_failure(alone, EventType.RECORD_BATCH, problem)
         return Answer(status, outcome=outcome(problem))
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from salus.access.permit import Permit
 from salus.audit.event import EventType
 from salus.kernel.commit import Unit
-from salus.records.candidates import hits
+from salus.records.candidates import count as count_of
 from salus.records.contained import contained_parts
 from salus.records.context import Context, audited
 from salus.records.finding import plan_of
@@ -93,7 +93,11 @@ async def _search(
         else:
             planned, inside = [Planned(part.permit, plan_of(ctx, part.permit, part.query)) for part in parts], {}
         asked_for = counting or query.total in {"accurate", "estimate"}
-        total = sum(_total(ctx, each, estimate=query.total == "estimate") for each in planned) if asked_for else None
+        total = (
+            sum(count_of(ctx, each.permit, each.how, estimate=query.total == "estimate") for each in planned)
+            if asked_for
+            else None
+        )
         if not counting:
             page = page_of(ctx, planned, query, count, cursor, link_of(scope.path, query, count, types))
         beside, cut = included(ctx, query.include, page.hits) if query.include else ([], False)
@@ -113,11 +117,3 @@ async def _search(
 def _cursor(ctx: Context, scope: Scope, asked: Pairs) -> Cursor | None:
     sealed = next((value for name, value in asked if name == "_page"), None)
     return None if sealed is None else open_cursor(ctx, sealed, f"search {scope.path}")
-
-
-def _total(ctx: Context, each: Planned, *, estimate: bool) -> int:
-    """How many records match; as an estimate how many candidates there are, which costs no opening."""
-    permit, how = each.permit, each.how
-    if (how.exact or estimate) and how.ids is None:
-        return ctx.store.reader.count(permit, how.expression, updated=how.updated)
-    return sum(1 for _ in hits(ctx, permit, how))

@@ -21,13 +21,14 @@ from salus.fhir.graphql.select import Answer, Found, Selecting
 from salus.fhir.operations.definition import Definition, Parameter
 from salus.fhir.references import local_reference
 from salus.kernel.errors import Kind, Problem
-from salus.records.candidates import hits
+from salus.records.candidates import count as count_of
 from salus.records.context import Context
 from salus.records.finding import plan_of, read_query
 from salus.records.operations.operation import Invocation, Operation, Result
 from salus.records.pages import Page, link_of, page_of
 from salus.records.paging import Cursor, open_cursor, seal_cursor
 from salus.records.placing import Planned
+from salus.records.ration import Ration
 from salus.records.store.schema import Row
 from salus.records.store.store import Version, entities
 from salus.records.wording import absent, attempted, gone
@@ -53,6 +54,7 @@ async def graphql(call: Invocation) -> Result:
         return _result(Answer(introspection.described(selections)))
     shape.check(selections, call.type or shape.QUERY)
     records = _Records(ctx)
+    ctx.ration = Ration(ctx.services.limits.search_candidates)  # one for all searches of the query
     with ctx.store.reader.snapshot():
         if call.id:
             resource = records.record(call.type, call.id)
@@ -172,7 +174,7 @@ class _Records:
         limits = ctx.services.limits
         count = min(limits.page_size if query.count is None else query.count, limits.page_size_max)
         how = plan_of(ctx, permit, query)
-        total = sum(1 for _ in hits(ctx, permit, how)) if counted else None
+        total = count_of(ctx, permit, how) if counted else None
         page = Page([], None, None, None)
         if count:
             page = page_of(ctx, [Planned(permit, how)], query, count, cursor, link_of(type_, query, count))

@@ -28,10 +28,13 @@ from salus.records.candidates import Hit, hits
 from salus.records.context import Context
 from salus.records.finding import plan_of, read_query
 from salus.records.operations.operation import Invocation, Operation, Result
+from salus.records.ration import Ration
 from salus.records.store.store import entities
 
 MOST_CANDIDATES = 500
 """Candidates of one block; a block that finds more says too little about anybody."""
+MOST_BLOCKS = 64
+"""Questions to the index; nobody has as many names and numbers that each make sense."""
 MOST_GIVEN = 50
 _USUAL = 10
 _PREFIX = 4  # letters of a family name in the widest block
@@ -51,8 +54,13 @@ async def match(call: Invocation) -> Result:
         raise arguments.wrong("resource", text, "incomplete")
     most = min(arguments.one("count") or _USUAL, MOST_GIVEN)
     least = {"certain"} if arguments.flag("onlyCertainMatches") else {"certain", "probable", "possible"}
+    blocks = list(islice(_blocks(asked), MOST_BLOCKS + 1))
+    if len(blocks) > MOST_BLOCKS:
+        text = "The description names too much to look for; leave out names, numbers or addresses that say the same."
+        raise arguments.wrong("resource", text, "too-costly")
+    ctx.ration = Ration(ctx.services.limits.search_candidates)  # one for all blocks
     with ctx.store.reader.snapshot():
-        judged = [(hit, judge(asked, json.decode(hit.version.body))) for hit in _candidates(ctx, permit, asked)]
+        judged = [(hit, judge(asked, json.decode(hit.version.body))) for hit in _candidates(ctx, permit, blocks)]
     found = [(hit, verdict) for hit, verdict in judged if verdict.grade in least]
     found.sort(key=lambda pair: (-pair[1].score, -pair[0].row.seq))
     found = found[:most]
@@ -73,21 +81,20 @@ def _enough(asked: dict[str, Any]) -> bool:
 # ── candidates ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _candidates(ctx: Context, permit: Permit, asked: dict[str, Any]) -> Iterator[Hit]:
+def _candidates(ctx: Context, permit: Permit, blocks: list[Block]) -> Iterator[Hit]:
     """Each record once that a block finds. A block over an element that the permit hides is left out."""
     seen: set[bytes] = set()
-    for block in _blocks(asked):
+    for block in blocks:
         try:
             query = read_query(ctx, permit, block)
         except Problem as problem:
             if problem.kind not in {Kind.FORBIDDEN, Kind.INCORRECT}:
                 raise
             continue
-        found = hits(ctx, permit, plan_of(ctx, permit, query), expected=16)
+        found = hits(ctx, permit, plan_of(ctx, permit, query), expected=16, without=seen)
         for hit in islice(found, MOST_CANDIDATES):
-            if hit.row.rid not in seen:
-                seen.add(hit.row.rid)
-                yield hit
+            seen.add(hit.row.rid)
+            yield hit
 
 
 def _blocks(asked: dict[str, Any]) -> Iterator[Block]:
