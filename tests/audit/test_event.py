@@ -26,4 +26,5 @@ def test_names_tell_the_room_and_what_was_done() -> None:
         "package",
         "terminology",
         "index",
+        "backup",
     }

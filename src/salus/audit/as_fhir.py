@@ -86,6 +86,10 @@ _KINDS: dict[EventType, tuple[_Coded, _Coded | None, str]] = {
     EventType.KEYS_DESTROY: _dicom("110113", "Security Alert", _CONFIGURED, "D"),
     EventType.KEYS_UNLOCK: _dicom("110113", "Security Alert", ("110132", "Use of Restricted Function"), "E"),
     EventType.KEYS_REFUSED: _dicom("110113", "Security Alert", ("110132", "Use of Restricted Function"), "E"),
+    EventType.BACKUP_CREATE: _dicom("110106", "Export", None, "R"),
+    EventType.BACKUP_VERIFY: _dicom("110113", "Security Alert", ("110132", "Use of Restricted Function"), "E"),
+    EventType.BACKUP_RESTORE: _dicom("110107", "Import", None, "C"),
+    EventType.BACKUP_DRILL: _dicom("110113", "Security Alert", ("110132", "Use of Restricted Function"), "E"),
     EventType.SERVER_START: _dicom("110100", "Application Activity", ("110120", "Application Start"), "E"),
     EventType.SERVER_STOP: _dicom("110100", "Application Activity", ("110121", "Application Stop"), "E"),
 }

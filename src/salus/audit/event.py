@@ -58,6 +58,10 @@ class EventType(StrEnum):
     KEYS_DESTROY = "keys.destroy"
     KEYS_UNLOCK = "keys.unlock"
     KEYS_REFUSED = "keys.refused"
+    BACKUP_CREATE = "backup.create"
+    BACKUP_VERIFY = "backup.verify"
+    BACKUP_RESTORE = "backup.restore"
+    BACKUP_DRILL = "backup.drill"
     SERVER_START = "server.start"
     SERVER_STOP = "server.stop"
 
@@ -98,6 +102,10 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.KEYS_DESTROY: "Former versions of the provider's key were destroyed.",
     EventType.KEYS_UNLOCK: "The keys of a tenant were unwrapped by the key provider.",
     EventType.KEYS_REFUSED: "The key provider did not give out a key.",
+    EventType.BACKUP_CREATE: "A backup was written; the entry names its number and digest.",
+    EventType.BACKUP_VERIFY: "Backups were checked against their signatures.",
+    EventType.BACKUP_RESTORE: "The installation was restored from a backup; the log goes on from there.",
+    EventType.BACKUP_DRILL: "A backup was restored into a scratch folder, looked into and thrown away.",
     EventType.SERVER_START: "The server began to answer.",
     EventType.SERVER_STOP: "The server stopped answering.",
 }

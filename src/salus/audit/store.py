@@ -200,6 +200,13 @@ def checkpoint_notes(db: Connection, tenant: str) -> Iterator[tuple[int, str]]:
     return ((size, note) for size, note in rows)
 
 
+def newest_note(db: Connection, tenant: str) -> str | None:
+    """The note of the largest checkpoint."""
+    sql = "select note from audit_checkpoint where tenant=? order by size desc limit 1"
+    row = db.execute(sql, (tenant,)).fetchone()
+    return str(row[0]) if row else None
+
+
 def unsigned_tenants(db: Connection) -> list[str]:
     """Tenants whose log has grown since its last checkpoint."""
     sql = (

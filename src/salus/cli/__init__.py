@@ -31,6 +31,10 @@ _COMMANDS = {
     "token": ("salus.cli.token", "Issue, list and revoke access tokens."),
     "user": ("salus.cli.user", "Accounts of people and services."),
     "keys": ("salus.cli.keys", "Keys: what there is, rotation, the key service, officers' shares."),
+    "backup": (
+        "salus.cli.backup",
+        "Backups that this server can write but not read: data and keys apart, sealed, signed.",
+    ),
     "audit": ("salus.cli.audit", "The audit log: who did what, and the proof that nothing was changed."),
     "access": ("salus.cli.access", "Roles and decisions."),
     "tenant": ("salus.cli.tenant", "Clinics behind one server, each behind a wall of its own."),

@@ -221,6 +221,10 @@ class Tokens:
             Statement("delete from token where tenant = ? and handle = ?", (tenant, handle), revokes=True),
         )
 
+    def revoke_all(self, unit: Unit) -> None:
+        """End all tokens of all tenants: after a restore, one that was revoked since would be back."""
+        add(unit, Statement("delete from token", (), revokes=True))
+
     def forget(self) -> None:
         """Something was revoked: look afresh at the next request. May be called from any thread."""
         self._stale = True

@@ -92,6 +92,19 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page_size_max: int = 1_000
 
 
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where backups go and who may open them. What opens them does not belong on the server."""
+
+    recipient: str = ""
+    place: str = ""
+    keys_place: str = ""
+    keys_days: int = 30
+    endpoint: str = ""
+    region: str = ""
+    credential_file: str = ""
+    ca_file: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. Relative paths start at `folder`, where the file lies."""
 
@@ -102,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     knowledge: Knowledge = msgspec.field(default_factory=Knowledge)
     validation: Validation = msgspec.field(default_factory=Validation)
     limits: Limits = msgspec.field(default_factory=Limits)
+    backup: Backup = msgspec.field(default_factory=Backup)
     folder: Path = Path()
 
     def path(self, value: str) -> Path:
@@ -123,6 +137,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "knowledge": Knowledge,
     "validation": Validation,
     "limits": Limits,
+    "backup": Backup,
 }
 
 

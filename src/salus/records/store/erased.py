@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of patients whose key is gone, after an old copy of the records met newer keys.
+
+Nothing can open them. They are removed with their tokens, so that they are neither found nor stand in the way.
+"""
+
+from __future__ import annotations
+
+from salus.access.facts import SURROGATE
+from salus.crypto.keyring import TenantKeys
+from salus.kernel.db import Connection, exclusive
+
+_AT_ONCE = 500
+_OWNERS = "select distinct owners from record where tenant=? and length(owners)=?"
+
+
+def remove_erased(db: Connection, keys: TenantKeys) -> int:
+    """Remove every version of every record of the tenant `keys.name` that lies under a patient's key that is gone.
+
+    Returns:
+        How many rows were removed.
+    """
+    owners = [owner for (owner,) in db.execute(_OWNERS, (keys.name, SURROGATE))]
+    gone: set[bytes] = set()
+    for start in range(0, len(owners), _AT_ONCE):
+        some = owners[start : start + _AT_ONCE]
+        gone |= set(some) - keys.keys_of(some).keys()
+    if not gone:
+        return 0
+    rows = db.execute("select seq, owners, current from record where tenant=?", (keys.name,))
+    removed = [(seq, current) for seq, owner, current in rows if owner in gone]
+    with exclusive(db):
+        for seq, current in removed:
+            if current:
+                db.execute("delete from blind_token where rowid=?", (seq,))
+            db.execute("delete from record where seq=?", (seq,))
+    return len(removed)
