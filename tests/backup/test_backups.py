@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from salus.audit.reading import Filter
 from salus.kernel.db import open_database
 from salus.kernel.settings import Backup
 from tests.support.backups import Backups, reopened, run
@@ -22,7 +23,7 @@ def backups(clinic: Clinic, tmp_path: Path) -> Backups:
 
 
 def events(clinic: Clinic) -> list[tuple[str, str]]:
-    page = clinic.log().page("default", limit=30)
+    page = clinic.log().page("default", Filter(), limit=30)
     return [(entry.event.type.value, entry.event.reason) for _, entry in page.entries]
 
 
@@ -76,7 +77,7 @@ def test_one_patient_erased_since_stays_erased_and_all_others_are_whole(
     backups.create()
     long_kept = backups.keep("long-kept")
     key = clinic.house.keyring.page_key("keys")
-    bert = clinic.house.keyring.tenant("default").surrogate("patient", "bert")
+    bert = clinic.house.keyring.tenant("default").surrogate("Patient", "bert")
     table = open_database(clinic.folder / "keys" / "keys.db", key)
     table.execute("delete from patient_key where owner=?", (bert,))
     assert table.changes() == 1, "the key was not found under this surrogate"
