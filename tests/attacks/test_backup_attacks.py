@@ -19,7 +19,7 @@ from tests.support.clinic import Clinic
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory: pytest.TempPathFactory) -> Backups:
     """An installation with two backups."""
-    place = tmp_path_factory.mktemp("backups")
+    place = tmp_path_factory.mktemp("storage")
     found(place / "data")
     made = Backups(place / "data", place)
     made.create()
