@@ -75,15 +75,27 @@ def _check(query: Query) -> None:
 
 
 def _groups(found: Sequence[Hit]) -> list[list[Hit]]:
-    """Hits of the same code together, newest first; the groups by their newest."""
-    groups: list[tuple[set[Key], list[Hit]]] = []
-    for hit in sorted(found, key=_moment, reverse=True):
+    """Hits of the same code together, newest first; the groups by their newest.
+
+    A hit with two codings joins what was apart. The smaller group goes into the larger, so that all joining together
+    moves a hit no more often than the logarithm of their number.
+    """
+    groups: dict[Key, list[Hit]] = {}
+    keys_of: dict[int, set[Key]] = {}  # by the identity of a group
+    for hit in found:
         keys = _codes(json.decode(hit.version.body))
-        same = [group for group in groups if group[0] & keys]
-        joined = (set().union(keys, *(group[0] for group in same)), [hit for group in same for hit in group[1]])
-        groups = [group for group in groups if group not in same]
-        groups.append((joined[0], [*joined[1], hit]))
-    ordered = [sorted(hits_, key=_moment, reverse=True) for _, hits_ in groups]
+        same = {id(group): group for key in keys if (group := groups.get(key)) is not None}
+        whole = max(same.values(), key=len, default=[])
+        known = keys_of.setdefault(id(whole), set())
+        for group in same.values():
+            if group is not whole:
+                whole += group
+                keys |= keys_of.pop(id(group))
+        whole.append(hit)
+        known |= keys
+        groups |= dict.fromkeys(keys, whole)
+    apart = {id(group): group for group in groups.values()}
+    ordered = [sorted(hits_, key=_moment, reverse=True) for hits_ in apart.values()]
     return sorted(ordered, key=lambda group: _moment(group[0]), reverse=True)
 
 
