@@ -17,8 +17,6 @@ from salus.fhir.search.shapes import compartments
 PUBLISHED = "2026-11-24"
 """Date of this version of the program, in the resources that describe it."""
 
-US_CORE = "http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server"
-_US_CORE_PATIENT = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
 
 _TO_ANYTHING = ("Provenance:target", "List:item", "Composition:entry")
 """A hundred parameters may point to every type. All can be included; these are the ones that people look for."""
@@ -92,8 +90,6 @@ def capability(
             }
         ],
     }
-    if any(_US_CORE_PATIENT in urls for _, urls in profiles):
-        described["instantiates"] = [US_CORE]
     described["rest"][0] |= _operations("", base, offered, operations)
     return described
 
