@@ -146,6 +146,21 @@ def test_keys_that_are_older_than_the_data_are_refused(clinic: Clinic, backups: 
     assert backups.restore(tmp_path / "restored", "--number", 1).exit_code == 0
 
 
+def test_old_data_opens_with_keys_that_were_rotated_since(clinic: Clinic, backups: Backups, tmp_path: Path) -> None:
+    backups.create()
+    clinic.close()
+    done = run("keys", "rotate", "--data-dir", clinic.folder)
+    assert done.exit_code == 0, done.output
+    backups.create()
+    clinic.open()
+    done = backups.restore(tmp_path / "restored", "--number", 1)
+    assert done.exit_code == 0, done.output
+    assert "left out" not in done.output
+    reopened(clinic, tmp_path / "restored")
+    assert {each["id"] for each in clinic.as_("physician").find("Patient")} == {"anna", "bert"}
+    assert run("audit", "verify", "--data-dir", tmp_path / "restored").exit_code == 0
+
+
 def test_a_restore_needs_the_root_key_and_the_right_identity_and_leaves_nothing_behind(
     clinic: Clinic, backups: Backups, tmp_path: Path
 ) -> None:
