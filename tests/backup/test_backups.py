@@ -149,8 +149,9 @@ def test_keys_that_are_older_than_the_data_are_refused(clinic: Clinic, backups: 
 def test_old_data_opens_with_keys_that_were_rotated_since(clinic: Clinic, backups: Backups, tmp_path: Path) -> None:
     backups.create()
     clinic.close()
-    done = run("keys", "rotate", "--data-dir", clinic.folder)
-    assert done.exit_code == 0, done.output
+    for kind in (("kms", "--destroy-former"), ("tenant",)):
+        done = run("keys", "rotate", *kind, "--data-dir", clinic.folder)
+        assert done.exit_code == 0, done.output
     backups.create()
     clinic.open()
     done = backups.restore(tmp_path / "restored", "--number", 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real server keeps answering while backups are made; one is killed in the middle; another is served after a restore."""
+"""A real server keeps answering while backups are made; one is killed in the middle; one is restored and served."""
 
 from __future__ import annotations
 
