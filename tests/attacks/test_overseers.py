@@ -110,9 +110,9 @@ def test_an_audit_entry_written_or_erased_through_fhir(quiet_ward: Clinic, name:
 
 
 def test_a_type_that_no_role_is_granted_stays_shut(quiet_ward: Clinic) -> None:
-    """Bundle, Binary, Basic … could carry anything; without a grant nobody keeps or reads them."""
+    """Bundle, Basic … could carry anything; without a grant nobody keeps or reads them."""
     service = quiet_ward.as_("service")
-    for type_ in ("Binary", "Bundle", "Basic", "Parameters", "Linkage"):
+    for type_ in ("Bundle", "Basic", "Parameters", "Linkage"):
         assert service.get(f"/fhir/{type_}").status_code == 403
         assert service.post(f"/fhir/{type_}", {"resourceType": type_}).status_code == 403
     assert service.post("/fhir/Observation", heart_rate("anna", 1) | {"resourceType": "Binary"}).status_code == 400

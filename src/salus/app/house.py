@@ -46,6 +46,7 @@ from salus.kernel.ids import uuid7
 from salus.kernel.settings import Settings
 from salus.knowledge.library import Library
 from salus.records.context import Services
+from salus.records.store.contents import ContentWrites
 from salus.records.store.schema import MIGRATIONS, ROOM
 from salus.records.store.store import Store
 from salus.records.store.write import RecordsWriter
@@ -125,7 +126,7 @@ class House:
         identity = IdentityWrites(self.clock, self.tokens.forget)
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.indexing = FileLock(folder / INDEXING_LOCK)
-        participants = (RecordsWriter(), RelationWrites(), identity, self.audit)
+        participants = (RecordsWriter(), ContentWrites(self.clock), RelationWrites(), identity, self.audit)
         self.writer = Writer(self.db, self._lock, participants)
         # It may be made much later, so it asks for its key when it needs one, and wipes it.
         self.knowledge = Library(folder / KNOWLEDGE, lambda: self.keyring.page_key("knowledge"))

@@ -98,7 +98,11 @@ class Application:
             _log.error("request %s: %s", request_id, _where(error))
             response = await _told(request, Problem(Kind.FAULT, "Something went wrong on our side."))
         response.headers.append((b"x-request-id", request_id.encode()))
-        await send_response(send, response, SECURITY_HEADERS, head=request.method == "HEAD")
+        try:
+            await send_response(send, response, SECURITY_HEADERS, head=request.method == "HEAD")
+        except Problem as problem:  # a content that broke off: the connection ends, short of the length that was told
+            _log.error("request %s: %s: %s", request_id, problem.kind.value, problem.detail)
+            raise
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         tenant, segments = split_path(request.path)

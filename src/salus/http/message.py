@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -37,12 +37,19 @@ class Form:
 
 @dataclass(slots=True)
 class Response:
-    """What goes back; security headers are added on the way out."""
+    """What goes back; security headers are added on the way out.
+
+    Attributes:
+        stream: the body in pieces, in place of `body`.
+        length: of the stream, in bytes.
+    """
 
     status: int
     body: bytes = b""
     content_type: bytes = FHIR_JSON
     headers: list[Header] = field(default_factory=list)
+    stream: AsyncIterator[bytes] | None = None
+    length: int | None = None
 
 
 class Request:
@@ -64,6 +71,8 @@ class Request:
         self._client = scope.get("client")
         self._receive = receive
         self._limit = body_limit
+        self._ahead: list[bytes] = []  # read, and not yet given to anybody
+        self._more = True
 
     @property
     def address(self) -> str:
@@ -90,23 +99,39 @@ class Request:
         Raises:
             Problem: TOO_LARGE as soon as it is known to be larger than the limit.
         """
-        announced = self.headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self._limit:
-            raise _too_large(self._limit)
-        chunks: list[bytes] = []
-        size = 0
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise Problem(Kind.INCORRECT, "The connection was closed before the request was complete.")
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > self._limit:
-                raise _too_large(self._limit)
-            chunks.append(chunk)
-            more = message.get("more_body", False)
+        chunks = [chunk async for chunk in self.pieces(self._limit)]
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def pieces(self, limit: int) -> AsyncIterator[bytes]:
+        """Give the body as it comes in.
+
+        Raises:
+            Problem: TOO_LARGE as soon as it is known to have more than `limit` bytes; INCORRECT when it does not end.
+        """
+        announced = self.headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        size = 0
+        while self._ahead or self._more:
+            chunk = self._ahead.pop(0) if self._ahead else await self._next()
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            yield chunk
+
+    async def start(self, count: int) -> bytes:
+        """Look at the first bytes of the body, fewer than `count` only if there are no more; they stay to be read."""
+        while self._more and sum(map(len, self._ahead)) < count:
+            self._ahead.append(await self._next())
+        return b"".join(self._ahead)[:count]
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(Kind.INCORRECT, "The connection was closed before the request was complete.")
+        self._more = message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
 
 
 def text_of(raw: bytes, place: str) -> str:
@@ -146,8 +171,12 @@ async def send_response(send: Send, response: Response, always: Iterable[Header]
         head: leave out the body, whose length is told all the same.
     """
     headers = [*response.headers, *always]
-    if response.body:
+    length = len(response.body) if response.length is None else response.length
+    if response.body or response.length is not None:
         headers.append((b"content-type", response.content_type))
-    headers.append((b"content-length", b"%d" % len(response.body)))
+    headers.append((b"content-length", b"%d" % length))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if response.stream is not None and not head:
+        async for piece in response.stream:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b"" if head else response.body})

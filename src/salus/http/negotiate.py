@@ -108,6 +108,31 @@ def _parameters(media: str) -> dict[str, str]:
     return {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(media)}
 
 
+def is_fhir(declared: str) -> str:
+    """Whether a media type is one of FHIR: `yes`, `no`, or `perhaps` for JSON and XML in general."""
+    media = declared.partition(";")[0].strip().lower()
+    if media not in _JSON and media not in _XML:
+        return "no"
+    return "yes" if "fhir" in media else "perhaps"
+
+
+def asks_for_fhir(request: Request) -> bool:
+    """Whether a Binary is wanted as a resource (https://hl7.org/fhir/R4/binary.html#rest).
+
+    It is with `_format`, with a type of FHIR among those accepted, and when nothing but JSON or XML is accepted.
+    """
+    if b"_format" in request.raw_query and _parameter(request, "_format") is not None:
+        return True
+    named = [part for part in request.header(b"accept").split(",") if _weighs(part)]
+    kinds = {is_fhir(part) for part in named}
+    return "yes" in kinds or kinds == {"perhaps"}
+
+
+def _weighs(part: str) -> bool:
+    quality = _parameters(part).get("q", "1")
+    return not _QUALITY.fullmatch(quality) or float(quality) > 0
+
+
 def check_content(request: Request, *extra: str) -> str:
     """Refuse a body that is neither JSON nor XML of FHIR nor one of `extra`.
 

@@ -35,12 +35,16 @@ CONDITIONAL: dict[tuple[str, str], str] = {
     ("PATCH", _TYPE): "patch",
 }
 
+_AS_ALL = {"Binary"}
+"""Types with routes of their own beside those of all types."""
+
 
 def offered(routes: Iterable[Route]) -> Offered:
     """What these routes answer."""
     there = {(route.method, route.pattern) for route in routes}
     apart: dict[str, tuple[str, ...]] = {}
-    for type_ in {route.segments[1] for route in routes if len(route.segments) > 1 and route.segments[1][:1].isupper()}:
+    named = {route.segments[1] for route in routes if len(route.segments) > 1 and route.segments[1][:1].isupper()}
+    for type_ in named - _AS_ALL:
         own = [code for (method, pattern), code in ON_TYPE.items() if (method, _named(pattern, type_)) in there]
         if own:
             apart[type_] = tuple(own)

@@ -10,7 +10,7 @@ from salus.audit.reader import AuditReader
 from salus.http import auth_api, health
 from salus.http.audit_api import list_events, read_event
 from salus.http.auth_api import Identity
-from salus.http.fhir_api import history, instance, metadata, operations, searching, system, type_level
+from salus.http.fhir_api import binary, history, instance, metadata, operations, searching, system, type_level
 from salus.http.offered import offered
 from salus.http.routes import PUBLIC, SELF, Route, Router
 from salus.records.operations.table import OPERATIONS
@@ -32,6 +32,7 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
     p = Permission
     record = "/fhir/{type}/{id}"
     operation = "/fhir/OperationDefinition"
+    file = "/fhir/Binary/{id}"
     definitions = operations.list_definitions(OPERATIONS)
     known: list[Route] = []
     described = metadata.metadata(lambda: offered(known))
@@ -60,6 +61,10 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
             Route("GET", "/fhir/_history", p.RECORD_HISTORY, history.of_system, "History of everything."),
             Route("GET", "/fhir", p.RECORD_SEARCH, searching.of_system, "Searches several types."),
             Route("POST", "/fhir/_search", p.RECORD_SEARCH, searching.of_system, "Searches several types."),
+            Route("POST", "/fhir/Binary", p.RECORD_CREATE, binary.create, "Keeps a file of any type."),
+            Route("GET", file, p.RECORD_READ, binary.read, "Gives a file, whole or in part."),
+            Route("PUT", file, p.RECORD_UPDATE, binary.update, "Replaces a file, or makes it."),
+            Route("GET", f"{file}/_history/{{vid}}", p.RECORD_VREAD, binary.vread, "Gives one version of a file."),
             Route("GET", "/fhir/{type}", p.RECORD_SEARCH, searching.of_type, "Searches a type."),
             Route("POST", "/fhir/{type}", p.RECORD_CREATE, type_level.create, "Creates a record."),
             Route("PUT", "/fhir/{type}", p.RECORD_UPDATE, type_level.conditional_update, "Conditional update."),

@@ -83,6 +83,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one request may cost."""
 
     body_bytes: int = 32 * 1024 * 1024
+    content_bytes: int = 1024 * 1024 * 1024
     bundle_entries: int = 5_000
     requests_per_second: int = 200
     burst: int = 400

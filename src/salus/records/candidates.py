@@ -13,6 +13,7 @@ from salus.fhir.search.match import filter_matcher, matcher
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
 from salus.records.hierarchy import levelled
+from salus.records.security_context import BINARY, readable
 from salus.records.store.index import Plan, plan
 from salus.records.store.schema import Row
 from salus.records.store.store import Version
@@ -117,7 +118,8 @@ def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, cont
     opened = 0
     tests = [*(matcher(clause) for clause in how.rest), *(filter_matcher(each) for each in how.filters)]
     asked = (*how.rest, *(clause for each in how.filters for clause in each.clauses()))
-    opening = content or bool(tests) or bool(how.checks)
+    within = permit.type == BINARY  # whose context must be readable too
+    opening = content or within or bool(tests) or bool(how.checks)
     for row in rows:
         if ctx.ration is not None:
             ctx.ration.take()
@@ -129,6 +131,8 @@ def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, cont
             text = "The search would have to open too many records; add a parameter that narrows it."
             raise Problem(Kind.TOO_COSTLY, text)
         version, resource = ctx.store.open_with_content(permit, row)
+        if within and not readable(ctx, resource):
+            continue
         if tests or how.checks:
             values = [*view.extractor.rows_for(resource, asked), *stored_rows(version)]
             if not all(test(values) for test in tests) or not all(check(resource, values) for check in how.checks):

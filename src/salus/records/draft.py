@@ -14,10 +14,12 @@ from salus.fhir.search.define import defined
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Issue, Kind, Problem
+from salus.records.attached import check_attached
 from salus.records.context import Context
 from salus.records.facts import facts as facts_of_resource
 from salus.records.facts import relations
 from salus.records.lens import lens
+from salus.records.security_context import BINARY, facts_within
 from salus.records.store.defined import Define
 from salus.records.store.store import Version, entities
 from salus.records.store.write import Change, Guard, RecordsPart
@@ -45,6 +47,7 @@ def prepare(
     version: int,
     base: int | None,
     method: str,
+    content: bytes = b"",
 ) -> Prepared:
     """Stamp, judge, index and seal one new version.
 
@@ -52,9 +55,11 @@ def prepare(
         permit: for creating or updating this type; its conditions are held against the new content.
         resource: validated; its `id`, `meta.versionId` and `meta.lastUpdated` are replaced.
         base: the version it follows; 0 if none may exist, None for an id that the server has just assigned.
+        content: name of a content in chunks that is committed with it.
 
     Raises:
-        Problem: FORBIDDEN when the permit does not cover this content (for example somebody else's patient).
+        Problem: INVALID for a Binary with a context or content that is not there; FORBIDDEN
+            when the permit does not cover this content (for example somebody else's patient).
     """
     tenant = ctx.actor.tenant
     keys = ctx.store.keys(tenant)
@@ -63,8 +68,12 @@ def prepare(
     state, registry = ctx.store.registries.of(tenant)
     view = lens(ctx.base, registry)
     facts = facts_of_resource(stamped, keys.surrogate, view.compartment, view.bases)
+    if permit.type == BINARY:
+        facts = facts_within(ctx, stamped, facts)
     if not permit.allows(facts):
         raise Problem(Kind.FORBIDDEN, f"You may not write this {permit.type}.", "content is outside the grant")
+    if permit.type == BINARY and not content:
+        check_attached(ctx, permit, stamped, ctx.store.rid(tenant, permit.type, id_), facts.owners)
     change, body = ctx.store.seal(
         tenant,
         resource=stamped,

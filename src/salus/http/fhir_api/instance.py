@@ -9,7 +9,7 @@ from salus.fhir import json
 from salus.fhir.definitions import resource_types
 from salus.fhir.patch import Patch, of_json, of_parameters
 from salus.http.formats import resource_in, resource_of
-from salus.http.message import FHIR_JSON, Header, Response
+from salus.http.message import FHIR_JSON, Header, Request, Response
 from salus.http.negotiate import JSON_PATCH, Preferences, check_accept, check_content, etag, not_modified
 from salus.http.routes import Call
 from salus.kernel.clock import http_date, parse_http_date
@@ -91,17 +91,23 @@ async def vread(call: Call) -> Response:
     return _conditional(call, version)
 
 
-def _conditional(call: Call, version: Version) -> Response:
-    known = call.request.headers.get(b"if-none-match")
+def unchanged(request: Request, version: Version) -> Response | None:
+    """304 when the client has this version already."""
+    known = request.headers.get(b"if-none-match")
     if known is not None:  # compared weakly, as RFC 9110 section 13.1.2 says
         named = {part.strip().removeprefix(b"W/") for part in known.split(b",")}
         if named & {etag(version.version).removeprefix(b"W/"), b"*"}:
             return not_modified(version.version)
     else:  # the ETag decides alone when there is one (RFC 9110 section 13.2.2)
-        since = parse_http_date(call.request.header(b"if-modified-since"))
+        since = parse_http_date(request.header(b"if-modified-since"))
         if since is not None and version.updated // 1000 <= since:
             return not_modified(version.version)
-    return Response(200, version.body, FHIR_JSON, version_headers(version))
+    return None
+
+
+def _conditional(call: Call, version: Version) -> Response:
+    same = unchanged(call.request, version)
+    return same or Response(200, version.body, FHIR_JSON, version_headers(version))
 
 
 async def update(call: Call) -> Response:

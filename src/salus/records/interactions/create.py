@@ -18,13 +18,19 @@ from salus.records.store.store import Version
 
 
 def stage(
-    ctx: Context, type_: str, resource: dict[str, Any], id_: str | None = None, *, judged: bool = False
+    ctx: Context,
+    type_: str,
+    resource: dict[str, Any],
+    id_: str | None = None,
+    *,
+    judged: bool = False,
+    content: bytes = b"",
 ) -> Prepared:
     """Decide, validate (if it was not) and seal a new record under `id_` or a new id; raises Problem as `create`."""
     permit = ctx.decide(Permission.RECORD_CREATE, type_)
     if not judged:
         ctx.services.validator.check(resource, type_)
-    return prepare(ctx, permit, resource, id_=id_ or uuid7(), version=1, base=None, method="POST")
+    return prepare(ctx, permit, resource, id_=id_ or uuid7(), version=1, base=None, method="POST", content=content)
 
 
 @audited(EventType.RECORD_CREATE)

@@ -16,6 +16,7 @@ from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context, audited
 from salus.records.lists import members
+from salus.records.security_context import BINARY, readable
 from salus.records.store.read import OPEN_SPAN, Span
 from salus.records.store.schema import Row
 from salus.records.store.store import Version, entities
@@ -85,7 +86,12 @@ async def history(
     touched: list[Entity] = []
     reasons: dict[str, None] = {}
     for permit, row in page:
-        version = ctx.store.open(permit, row)
+        if row.type == BINARY and not row.deleted:
+            version, content = ctx.store.open_with_content(permit, row)
+            if not readable(ctx, content):
+                continue
+        else:
+            version = ctx.store.open(permit, row)
         versions.append(version)
         touched += entities(row.owners, row.type, version.id, row.version, "R")
         reasons[permit.reason] = None

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from salus.access.permissions import Permission
+from salus.access.permit import Permit
 from salus.audit.event import EventType
 from salus.kernel.commit import Unit
 from salus.records.context import Context, audited
+from salus.records.security_context import BINARY, readable
 from salus.records.store.schema import Row
 from salus.records.store.store import Version, entities
 from salus.records.wording import absent, attempted, gone
@@ -25,7 +27,7 @@ async def read(ctx: Context, type_: str, id_: str) -> Version:
     row = ctx.store.newest(permit, id_)
     if row is None:
         raise absent()
-    version = ctx.store.open(permit, row)  # a deletion too: a row that only claims to be one does not open
+    version = _opened(ctx, permit, row)  # a deletion too: a row that only claims to be one does not open
     if row.deleted:
         raise gone(row.version)
     return await _release(ctx, EventType.RECORD_READ, version, row, permit.reason)
@@ -41,10 +43,19 @@ async def vread(ctx: Context, type_: str, id_: str, version: str) -> Version:
     row = ctx.store.version(permit, id_, int(version))
     if row is None:
         raise absent()
-    found = ctx.store.open(permit, row)
+    found = _opened(ctx, permit, row)
     if row.deleted:
         raise gone(row.version)
     return await _release(ctx, EventType.RECORD_VREAD, found, row, permit.reason)
+
+
+def _opened(ctx: Context, permit: Permit, row: Row) -> Version:
+    if permit.type != BINARY or row.deleted:
+        return ctx.store.open(permit, row)
+    version, content = ctx.store.open_with_content(permit, row)
+    if not readable(ctx, content):
+        raise absent()
+    return version
 
 
 async def _release(ctx: Context, event: EventType, version: Version, row: Row, reason: str) -> Version:

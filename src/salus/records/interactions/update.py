@@ -22,12 +22,21 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # https://hl7.org/fhir/R4/datatypes.h
 
 
 def stage(
-    ctx: Context, type_: str, id_: str, resource: dict[str, Any], if_match: int | None = None
+    ctx: Context,
+    type_: str,
+    id_: str,
+    resource: dict[str, Any],
+    if_match: int | None = None,
+    *,
+    content: bytes = b"",
 ) -> tuple[Prepared, bool]:
     """Decide, validate and seal the next version of a record, or its first under the client's id.
 
     The actor must be allowed to update what is there now as well as what it becomes; a record that they may not see
     reads as absent, and its id cannot be taken.
+
+    Args:
+        content: name of a content in chunks that is committed with it.
 
     Returns:
         The staged version, and whether it makes the record.
@@ -46,14 +55,15 @@ def stage(
         if if_match is not None:
             raise stale()
         first = ctx.decide(Permission.RECORD_CREATE, type_)
-        prepared = prepare(ctx, first, resource, id_=id_, version=1, base=0, method="PUT")
+        prepared = prepare(ctx, first, resource, id_=id_, version=1, base=0, method="PUT", content=content)
         # Asked last, told in the words of `prepare`: content outside the grant must not find out which ids are taken.
         if ctx.store.taken(permit, id_):
             raise Problem(Kind.FORBIDDEN, f"You may not write this {type_}.", "the id belongs to a hidden record")
         return prepared, True
     if if_match is not None and if_match != row.version:
         raise stale()
-    prepared = prepare(ctx, permit, resource, id_=id_, version=row.version + 1, base=row.version, method="PUT")
+    following, base = row.version + 1, row.version
+    prepared = prepare(ctx, permit, resource, id_=id_, version=following, base=base, method="PUT", content=content)
     return prepared, bool(row.deleted)
 
 

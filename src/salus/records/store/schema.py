@@ -61,6 +61,27 @@ MIGRATIONS = (
       primary key(tenant, name)
     ) strict, without rowid;
     """,
+    # Contents of Binary records in chunks: see `store.contents`.
+    """
+    create table content(
+      tenant text not null,
+      rid blob not null,             -- surrogate of the record
+      name blob not null,            -- random
+      head blob not null,            -- sealed: key, size and hash of the content
+      primary key(tenant, rid, name)
+    ) strict, without rowid;
+    create table content_chunk(
+      tenant text not null,
+      name blob not null,
+      number integer not null,
+      body blob not null             -- sealed under the key in the head
+    ) strict;
+    create unique index content_chunk_number on content_chunk(tenant, name, number);
+    create table content_upload(
+      tenant text not null, name blob not null, touched integer not null, primary key(tenant, name)
+    ) strict, without rowid;
+    create index content_upload_touched on content_upload(touched);
+    """,
 )
 
 

@@ -19,6 +19,8 @@ from salus.crypto.keyring import Keyring, TenantKeys
 from salus.fhir import json
 from salus.kernel.db import Connection
 from salus.records.store import codec
+from salus.records.store.content import Opening, Place, Sealing
+from salus.records.store.contents import Contents
 from salus.records.store.read import OPEN_SPAN, Reader, Span, facts_of
 from salus.records.store.registries import Registries
 from salus.records.store.schema import Row
@@ -50,6 +52,7 @@ class Store:
         self.reader = Reader(db)
         self._keyring = keyring
         self.registries = Registries(db, self.keys)
+        self.contents = Contents(db)
 
     def keys(self, tenant: str) -> TenantKeys:
         """The keys of a tenant, for surrogates, tokens and sealing."""
@@ -119,6 +122,19 @@ class Store:
         facts = (row.owners, row.author, row.labels, row.sensitivity, row.rank)
         return codec.open_body(key, row.body, codec.context(tenant, row.rid, row.type, row.version, row.deleted, facts))
 
+    def open_content(self, permit: Permit, rid: bytes, owners: bytes, name: bytes) -> Opening | None:
+        """Open the head of a record's content; None when the record never had one of this name.
+
+        Raises:
+            Problem: FAULT when it was changed or lies under another's key; GONE when its patient was erased.
+        """
+        tenant = permit.actor.tenant
+        head = self.contents.head(permit, rid, name)
+        if head is None:
+            return None
+        owner = _key_owner(owners)
+        return Opening(self.keys(tenant).record_key(owner, permit.type), Place(tenant, owner or b"", rid, name), head)
+
     # ── seal ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def seal(
@@ -157,6 +173,15 @@ class Store:
         body = codec.seal_body(key, plain, codec.context(tenant, rid, type_, version, flag, stamp))
         change = Change(tenant, rid, type_, version, base, flag, method, updated, *stamp, body, terms, indexed)
         return change, plain
+
+    def place(self, tenant: str, rid: bytes, owners: bytes, name: bytes) -> Place:
+        """Where a new content of a record will lie."""
+        return Place(tenant, _key_owner(owners) or b"", rid, name)
+
+    def seal_head(self, sealing: Sealing, type_: str, size: int, sha256: bytes) -> bytes:
+        """Seal the head of a content whose chunks are sealed; its record's key must be there."""
+        place = sealing.place
+        return sealing.head(self.keys(place.tenant).record_key(place.owner or None, type_), size, sha256)
 
 
 def entities(owners: bytes, type_: str, id_: str, version: int, action: Action) -> tuple[Entity, ...]:
