@@ -273,7 +273,7 @@ def test_the_key_of_the_patient_is_the_key_of_the_file(clinic: Clinic) -> None:
     keys = clinic.house.keyring.tenant("default")
     owner = keys.surrogate("Patient", "gone")
     assert keys.keys_of([owner])
-    clinic.house.keyring._table._db.execute("delete from patient_key where owner=?", (owner,))
+    keys._table._db.execute("delete from patient_key where owner=?", (owner,))
     clinic.close()
     clinic.open()
     answer = clinic.as_("service").get(path)

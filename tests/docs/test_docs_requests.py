@@ -13,7 +13,7 @@ import pytest
 from tests.docs.pages import blocks, rows, sections, text_of
 from tests.support.clinic import Clinic
 
-PAGES = ("docs/reference/interactions.md", "docs/reference/formats.md")
+PAGES = ("docs/reference/interactions.md", "docs/reference/binary.md", "docs/reference/formats.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
