@@ -80,3 +80,12 @@ def test_the_same_include_many_times_opens_each_record_once(tight: Clinic, monke
     assert answer.status_code == 200, answer.text
     assert len(answer.json()["entry"]) > _FEW - 2
     assert len(opened) == len(set(opened))
+
+
+def test_a_value_set_that_asks_hundreds_of_sets_about_each_code_is_refused(tight: Clinic) -> None:
+    same = ["http://hl7.org/fhir/ValueSet/languages"] * 500
+    value_set = {"resourceType": "ValueSet", "status": "active", "compose": {"include": [{"valueSet": same}] * 50}}
+    sent = {"resourceType": "Parameters", "parameter": [{"name": "valueSet", "resource": value_set}]}
+    answer = tight.as_("anna").post("/fhir/ValueSet/$expand", sent)
+    assert answer.status_code == 400
+    assert answer.json()["issue"][0]["code"] == "too-costly"

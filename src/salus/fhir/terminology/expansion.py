@@ -20,6 +20,8 @@ from salus.kernel.errors import Kind, Problem
 MAX_EFFORT = 500_000
 """Looks at concepts that one way through a value set may take; a pattern counts as ten."""
 
+_ASKING = 10  # to ask another set about a concept takes as long as to give out so many
+
 _ACTIVE = Filter("inactive", "=", "false")
 
 
@@ -77,7 +79,7 @@ class Walk:
         self.unknown: list[Unknown] = []
         self.unclosed = False
         self.sources: dict[str, CodeSource] = {}
-        self._effort = 0
+        self._effort = [0]  # shared with the walks through imported sets
 
     def members(self, trail: tuple[str, ...] = ()) -> Iterator[Member]:
         """Every member once; raises Problem as `Membership.contains`, and TOO_COSTLY for a system without a list."""
@@ -92,7 +94,7 @@ class Walk:
         seen: set[tuple[str, str]] = set()
         for index, part in enumerate(self._set.includes):
             for member in self._part(part, f"ValueSet.compose.include[{index}]", trail):
-                self._spend(1 + len(self._set.excludes) + len(part.sets))
+                self._spend(1 + _ASKING * (len(self._set.excludes) + len(part.sets)))
                 key = member.system, member.concept.code
                 if key not in seen and not self._excluded(*key, trail):
                     seen.add(key)
@@ -166,8 +168,8 @@ class Walk:
 
     def _spend(self, effort: int) -> None:
         """A value set may name the same large system a thousand times over; then it is too much to walk through."""
-        self._effort += effort
-        if self._effort > MAX_EFFORT:
+        self._effort[0] += effort
+        if self._effort[0] > MAX_EFFORT:
             raise Problem(Kind.TOO_COSTLY, "The value set would have to look at too many concepts.")
 
     def _imported(self, canonical: str, place: str, trail: tuple[str, ...]) -> Iterator[Member]:
@@ -178,7 +180,6 @@ class Walk:
         walk = Walk(self._membership, inner, text=self._text, active_only=self._active_only, left_out=self._left_out)
         walk._effort = self._effort
         yield from walk.members(trail)
-        self._effort = walk._effort
         self.unknown += [Unknown(place, one.cause) for one in walk.unknown]
         self.unclosed = self.unclosed or walk.unclosed
         self.sources |= walk.sources
