@@ -170,5 +170,5 @@ def library(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise Problem(
-            Kind.INCORRECT, f"This key provider needs a library that is not installed: pip install 'salus[{extra}]'"
+            Kind.INCORRECT, f"This needs a library that is not installed: pip install 'salus[{extra}]'"
         ) from None
