@@ -31,7 +31,9 @@ from salus.crypto import calendar_tree, magnitude_tree
 from salus.crypto.wiping import Secret
 
 _TOKEN_BYTES = 8
-_SHORTEST_PREFIX, _LONGEST_PREFIX = 2, 12
+_PREFIXES = (2, 4, 8)
+"""Lengths of the prefixes of a word that are indexed. A token for every length would show how long a name is and how
+common each of its beginnings: enough to tell it from others."""
 _MAX_WORDS = 64
 _MANY_WORDS = b"w"
 """Carried by strings of more words than are indexed one by one, and asked for with every prefix."""
@@ -209,10 +211,11 @@ class BlindIndex:
             return [leaf.token(_whole(folded))]
         # Whichever word of the string the text starts at, each of its words starts a word there: ask for the
         # longest.
-        word = max(folded.split(" "), key=len)[:_LONGEST_PREFIX]
-        if len(word) < _SHORTEST_PREFIX:
+        word = max(folded.split(" "), key=len)
+        if len(word) < _PREFIXES[0]:
             return None
-        return [leaf.token(_prefix(word)), leaf.token(_MANY_WORDS)]
+        length = max(each for each in _PREFIXES if each <= len(word))
+        return [leaf.token(_prefix(word[:length])), leaf.token(_MANY_WORDS)]
 
     def uri_terms(self, type: str, family: str, text: str) -> list[str]:
         """Tokens of exactly this URI."""
@@ -346,8 +349,7 @@ def _string(text: str) -> set[bytes]:
         terms.add(_MANY_WORDS)
         words = dict.fromkeys(list(words)[:_MAX_WORDS])
     for word in words:
-        longest = min(len(word), _LONGEST_PREFIX) + 1
-        terms.update(_prefix(word[:length]) for length in range(_SHORTEST_PREFIX, longest))
+        terms.update(_prefix(word[:length]) for length in _PREFIXES if length <= len(word))
     return terms
 
 

@@ -22,7 +22,7 @@ def terms_of(index: BlindIndex, extractor: Extractor, resource: dict[str, Any]) 
     type_ = resource["resourceType"]
     unindexed = extractor.registry.unindexed
     found = index.tokens(type_, extractor.rows(resource), unindexed(type_))
-    found |= index.words(type_, "_content", *words.content(resource), words.split)
+    found |= index.words(type_, "_content", *words.content(resource), words.telling)
     for inner in resource.get("contained", ()):
         type_ = inner["resourceType"]
         found |= index.tokens(CONTAINED + type_, extractor.rows(inner), unindexed(type_))

@@ -24,8 +24,8 @@ WORDY = {"_text", "_content"}
 
 _FEW_CODES = 64
 _FEW_VALUES = (
-    {"active", "category", "class", "clinicalStatus", "criticality", "gender", "intent", "priority"}
-    | {"security", "severity", "status", "use", "verificationStatus"}
+    {"active", "category", "class", "clinicalStatus", "criticality", "gender", "intent", "language"}
+    | {"priority", "security", "severity", "status", "use", "verificationStatus"}
 )  # fmt: skip
 
 # Which data types yield rows for which kind of parameter.

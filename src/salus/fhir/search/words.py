@@ -16,6 +16,7 @@ from typing import Any
 
 from salus.fhir.definitions import PRIMITIVES, fields
 from salus.fhir.search.clauses import Words
+from salus.fhir.search.few import FEW_WORDS
 from salus.fhir.search.folding import fold
 from salus.fhir.search.terms import refuse
 
@@ -33,6 +34,11 @@ _DEEPEST = 20
 def split(text: str) -> list[str]:
     """Words of a text, folded, in their order."""
     return _WORD.findall(fold(text))
+
+
+def telling(text: str) -> list[str]:
+    """Words of a text that may stand in the index: all but those that would be told from their frequency."""
+    return [word for word in split(text) if word not in FEW_WORDS]
 
 
 def narrative(resource: dict[str, object]) -> str:

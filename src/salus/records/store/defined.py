@@ -15,7 +15,7 @@ import msgspec
 
 from salus.kernel.db import Connection
 
-INDEXING = 1
+INDEXING = 2
 """Version of indexing itself: raise it when the same resource and definitions give other tokens than before."""
 
 _SHIFT = 32

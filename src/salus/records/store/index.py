@@ -34,6 +34,7 @@ from salus.fhir.search.clauses import (
     Words,
     WordsValue,
 )
+from salus.fhir.search.few import FEW_WORDS
 from salus.fhir.search.match import above
 from salus.kernel.errors import Kind, Problem
 from salus.records.store.read import OPEN_SPAN, Span
@@ -247,7 +248,8 @@ def _words(type_: str, _family: str, clause: Clause, value: WordsValue, index: B
 
 def _asked_words(type_: str, asked: Words, index: BlindIndex) -> str:
     if asked.op == "phrase":
-        known = [terms for word in asked.words if (terms := index.word_terms(type_, "_content", word)) is not None]
+        telling = (word for word in asked.words if word not in FEW_WORDS)
+        known = [terms for word in telling if (terms := index.word_terms(type_, "_content", word)) is not None]
         return _every([_any(terms) for terms in known])
     if asked.op == "not":
         return ""
