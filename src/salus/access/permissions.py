@@ -22,6 +22,9 @@ class Permission(StrEnum):
     RECORD_UPDATE = "record:update"
     RECORD_DELETE = "record:delete"
     RECORD_MATCH = "record:match"
+    ERASURE_REQUEST = "erasure:request"
+    ERASURE_APPROVE = "erasure:approve"
+    ERASURE_EXECUTE = "erasure:execute"
     TERMINOLOGY_READ = "terminology:read"
     AUDIT_READ = "audit:read"
     AUDIT_VERIFY = "audit:verify"
@@ -47,6 +50,9 @@ DOC: dict[Permission, str] = {
     Permission.RECORD_UPDATE: "Change records of a type.",
     Permission.RECORD_DELETE: "Mark records of a type as deleted.",
     Permission.RECORD_MATCH: "Ask whether a described patient is known, and see the likely ones.",
+    Permission.ERASURE_REQUEST: "Ask for the erasure of a patient.",
+    Permission.ERASURE_APPROVE: "Approve the erasure of a patient that somebody else has asked for.",
+    Permission.ERASURE_EXECUTE: "Look through all records for an erasure and carry out one that is approved.",
     Permission.TERMINOLOGY_READ: "Ask about codes: look them up, validate, expand and translate.",
     Permission.AUDIT_READ: "Read the audit log.",
     Permission.AUDIT_VERIFY: "Verify that the audit log is complete and unchanged.",

@@ -51,6 +51,14 @@ class Replace:
     relations: tuple[tuple[bytes, bytes, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Nobody is related to this patient any more."""
+
+    tenant: str
+    owner: bytes
+
+
 class CareRelations(Protocol):
     """Whatever can say whether a care relationship exists."""
 
@@ -62,6 +70,11 @@ class CareRelations(Protocol):
 def prepare(db: Connection) -> None:
     """Make or update the tables of this room."""
     migrate(db, "access", _SCHEMA)
+
+
+def forget(unit: Unit, change: Forget) -> None:
+    """Add the end of all relations to a patient to what a request writes."""
+    unit.parts.setdefault(PART, []).append(change)
 
 
 def replace(unit: Unit, change: Replace) -> None:
@@ -96,20 +109,23 @@ class Relations:
 
 
 class RelationWrites:
-    """Takes part in the group commit (`salus.kernel.commit.Participant`); a part is a list of `Replace`."""
+    """Takes part in the group commit (`salus.kernel.commit.Participant`); a part is a list of changes."""
 
     name = PART
 
     def begin(self, db: Connection) -> None:
         """Nothing to do."""
 
-    def check(self, db: Connection, part: list[Replace]) -> None:
+    def check(self, db: Connection, part: list[Replace | Forget]) -> None:
         """Nothing can stand against it."""
 
-    def apply(self, db: Connection, parts: Sequence[list[Replace]]) -> None:
+    def apply(self, db: Connection, parts: Sequence[list[Replace | Forget]]) -> None:
         """Write the changes in order, so that of two for one source the later one holds."""
         for part in parts:
             for change in part:
+                if isinstance(change, Forget):
+                    db.execute("delete from relation where tenant = ? and owner = ?", (change.tenant, change.owner))
+                    continue
                 db.execute("delete from relation where tenant = ? and source = ?", (change.tenant, change.source))
                 db.executemany(
                     "insert or ignore into relation(tenant, party, owner, kind, source) values(?,?,?,?,?)",

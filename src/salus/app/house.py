@@ -45,6 +45,9 @@ from salus.kernel.errors import Kind, Problem
 from salus.kernel.ids import uuid7
 from salus.kernel.settings import Settings
 from salus.knowledge.library import Library
+from salus.privacy.desk import Desk, ErasureWrites
+from salus.privacy.desk import prepare as prepare_privacy
+from salus.privacy.erasure import Hold
 from salus.records.context import Services
 from salus.records.store.contents import ContentWrites
 from salus.records.store.schema import MIGRATIONS, ROOM
@@ -75,6 +78,7 @@ class House:
     Attributes:
         services: what interactions use.
         keyring, tokens, users, sign_in: for signing in and for administration.
+        desk, holds: erasures, and what stands against them.
         knowledge: definitions and code systems, of all tenants.
         indexing: whoever holds it indexes records anew.
         db: the one connection to the records, used on the thread that opened the house.
@@ -103,7 +107,7 @@ class House:
         self.db = open_database(folder / DATABASE, page_key)
         if page_key is not None:  # None only where `bench/` measures without page encryption
             wipe(page_key)
-        for prepare in (prepare_records, prepare_audit, prepare_relations, prepare_identity):
+        for prepare in (prepare_records, prepare_audit, prepare_relations, prepare_identity, prepare_privacy):
             prepare(self.db)
         self.access: Access = stand.access(Access(policy, Relations(self.db), self._surrogate))
         journals, journal_secret = folder / JOURNALS, self.keyring.page_key("journals")
@@ -126,7 +130,10 @@ class House:
         identity = IdentityWrites(self.clock, self.tokens.forget)
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.indexing = FileLock(folder / INDEXING_LOCK)
-        participants = (RecordsWriter(), ContentWrites(self.clock), RelationWrites(), identity, self.audit)
+        records = (RecordsWriter(), ContentWrites(self.clock), RelationWrites())
+        participants = (*records, identity, ErasureWrites(), self.audit)
+        self.desk = Desk(self.db, self.keyring.tenant)
+        self.holds: list[Hold] = []
         self.writer = Writer(self.db, self._lock, participants)
         # It may be made much later, so it asks for its key when it needs one, and wipes it.
         self.knowledge = Library(folder / KNOWLEDGE, lambda: self.keyring.page_key("knowledge"))

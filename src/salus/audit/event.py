@@ -48,6 +48,12 @@ class EventType(StrEnum):
     PACKAGE_INSTALL = "package.install"
     PACKAGE_REMOVE = "package.remove"
     INDEX_REBUILD = "index.rebuild"
+    ERASURE_PLAN = "erasure.plan"
+    ERASURE_REQUEST = "erasure.request"
+    ERASURE_APPROVE = "erasure.approve"
+    ERASURE_EXECUTE = "erasure.execute"
+    ERASURE_COMPLETE = "erasure.complete"
+    ERASURE_VERIFY = "erasure.verify"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_GAP = "audit.gap"
@@ -92,6 +98,12 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.PACKAGE_INSTALL: "A FHIR package was installed.",
     EventType.PACKAGE_REMOVE: "A FHIR package was removed.",
     EventType.INDEX_REBUILD: "Records were indexed anew; the entry says for what and how many.",
+    EventType.ERASURE_PLAN: "All records were looked through for what an erasure would take away.",
+    EventType.ERASURE_REQUEST: "The erasure of a patient was asked for.",
+    EventType.ERASURE_APPROVE: "The erasure of a patient was approved by a second person.",
+    EventType.ERASURE_EXECUTE: "The records of a patient were taken away; what follows destroys the key.",
+    EventType.ERASURE_COMPLETE: "The key of an erased patient was destroyed, and the receipt signed.",
+    EventType.ERASURE_VERIFY: "The receipt of an erasure was checked.",
     EventType.AUDIT_READ: "The audit log was read.",
     EventType.AUDIT_VERIFY: "The audit log was checked against its proofs.",
     EventType.AUDIT_GAP: "After a crash a journal of the log was found altered or missing: entries may be lost.",

@@ -35,6 +35,10 @@ _COMMANDS = {
         "salus.cli.backup",
         "Backups that this server can write but not read: data and keys apart, sealed, signed.",
     ),
+    "erase": (
+        "salus.cli.erase",
+        "Erase a patient: what would go, two people's consent, the erasure itself, and its receipt.",
+    ),
     "audit": ("salus.cli.audit", "The audit log: who did what, and the proof that nothing was changed."),
     "access": ("salus.cli.access", "Roles and decisions."),
     "tenant": ("salus.cli.tenant", "Clinics behind one server, each behind a wall of its own."),

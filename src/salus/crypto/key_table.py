@@ -172,6 +172,19 @@ class KeyTable:
                 self._db.execute(_ADD[purpose], (tenant, subject, epoch, wrapped))
             return True
 
+    def destroy(self, tenant: str, purpose: Purpose, subject: Subject) -> None:
+        """Destroy a wrapped key, overwrite where it lay, and leave a mark so that nobody makes another."""
+        table, _ = _TABLES[purpose]
+        with self._thread_lock, self._process_lock:
+            self._db.execute("pragma secure_delete=on").fetchall()
+            try:
+                with exclusive(self._db):
+                    (newest,) = cast("tuple[int]", self._db.execute(_NEWEST, (tenant,)).fetchone())
+                    self._db.execute(f"insert or replace into {table} values(?,?,?,x'')", (tenant, subject, newest))
+                self._db.execute("pragma wal_checkpoint(truncate)").fetchall()
+            finally:
+                self._db.execute("pragma secure_delete=fast").fetchall()
+
     # ── epochs ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def epochs(self, tenant: str) -> list[Epoch]:

@@ -217,6 +217,8 @@ class TenantKeys:
                 raw = derive(key, f"wrap/{purpose}/epoch-{epoch}")
                 self._wrapping[epoch, purpose] = SealingKey(raw)
                 wipe(raw)
+            if self._epochs:  # an erasure may be why there is a new one: ask the table for every key again
+                self._opened[Purpose.PATIENT].clear()
             self._epochs[epoch] = bytearray(key)
 
     def unlearn_before(self, epoch: int) -> None:

@@ -67,8 +67,11 @@ async def history(
     if id_:
         ctx.entities = attempted(type_, id_)
         permit = ctx.decide(Permission.RECORD_HISTORY, type_)
-        if ctx.store.newest(permit, id_) is None:
+        newest = ctx.store.newest(permit, id_)
+        if newest is None:
             raise absent()
+        if not newest.body:  # erased: it says so, and not that there were no versions
+            ctx.store.open(permit, newest)
         permits = [permit]
     elif type_:
         permits = [ctx.decide(Permission.RECORD_HISTORY, type_)]

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from salus.access.facts import Facts
+from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.fhir import json
 from salus.kernel.db import Connection
+from salus.kernel.errors import Kind, Problem
 from salus.records.store.schema import COLUMNS, Row
 
 _NEWEST = f"select {COLUMNS} from record r where r.tenant=? and r.rid=? order by r.version desc limit 1"
@@ -79,6 +81,27 @@ class Reader:
         if row.type != permit.type or not permit.allows(facts_of(row)):
             return None
         return row
+
+    def erased(self, tenant: str, owner: bytes) -> bytes:
+        """The mark of a patient who was erased; empty for others. What it is worth: `Store.mark`."""
+        found: Any = self._db.execute("select mark from erased where tenant=? and owner=?", (tenant, owner)).fetchone()
+        return bytes(found[0]) if found else b""
+
+    def owned(self, permit: Permit, owner: bytes) -> list[int]:
+        """Rows of any version and type that belong to this patient alone, for whoever may erase."""
+        if permit.permission is not Permission.ERASURE_EXECUTE:
+            raise Problem(Kind.FAULT, "The permit is for something else.", str(permit.permission))
+        found = self._db.execute("select seq from record where tenant=? and owners=?", (permit.actor.tenant, owner))
+        return [row[0] for row in found]
+
+    def left_of(self, permit: Permit, owner: bytes) -> tuple[int, int]:
+        """Of a patient's rows: how many still have a body, and how many still stand in the index."""
+        seqs = self.owned(permit, owner)
+        bodies = tokens = 0
+        for seq in seqs:
+            bodies += _number(self._db.execute("select body <> x'' from record where seq=?", (seq,)).fetchone())
+            tokens += self._db.execute("select 1 from blind_token where rowid=?", (seq,)).fetchone() is not None
+        return bodies, tokens
 
     def taken(self, tenant: str, rid: bytes) -> bool:
         """Whether any version lies under this surrogate."""
@@ -222,6 +245,7 @@ class Reader:
         """
         visible, bound = permit.sql()
         sql = f"select {COLUMNS} from record r where r.tenant=? and r.type=? and {visible} and r.seq < ?"
+        sql += " and r.body <> x''"  # nothing is left of an erased patient's
         values: list[object] = [permit.actor.tenant, permit.type, *bound]
         tail: list[object] = []
         if rid is not None:

@@ -4,6 +4,8 @@
 `record` holds every version of every record and only grows: a new version is a new row with the next `seq`, the former
 one stops being current. `seq` is the order of writes, the cursor of paging and the rowid of the index. Nothing in a row
 names anybody: `rid` and the facts are keyed surrogates, the body is sealed, ids live inside it.
+
+Of an erased patient's record one row stays, deleted and with an empty body, so that its id answers that it is gone.
 """
 
 from __future__ import annotations
@@ -81,6 +83,12 @@ MIGRATIONS = (
       tenant text not null, name blob not null, touched integer not null, primary key(tenant, name)
     ) strict, without rowid;
     create index content_upload_touched on content_upload(touched);
+    """,
+    # Patients who were erased: nothing is written for them any more. `mark` is keyed: nobody else can add a line.
+    """
+    create table erased(
+      tenant text not null, owner blob not null, at integer not null, mark blob not null, primary key(tenant, owner)
+    ) strict, without rowid;
     """,
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from hmac import compare_digest
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from salus.audit.event import Action, Entity
 from salus.crypto.keyring import Keyring, TenantKeys
 from salus.fhir import json
 from salus.kernel.db import Connection
+from salus.kernel.errors import Kind, Problem
 from salus.records.store import codec
 from salus.records.store.content import Opening, Place, Sealing
 from salus.records.store.contents import Contents
@@ -70,6 +72,12 @@ class Store:
         """The surrogate under which a record lies: ids never stand in a row."""
         return self.keys(tenant).surrogate("record", f"{type_}/{id_}")
 
+    def mark(self, tenant: str, owner: bytes) -> bytes:
+        """What proves that a patient was erased, and not only that somebody emptied rows."""
+        mac = self.keys(tenant).mac("erased").copy()
+        mac.update(owner)
+        return mac.finalize()
+
     # ── find ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def newest(self, permit: Permit, id_: str) -> Row | None:
@@ -118,6 +126,8 @@ class Store:
 
     def _plain(self, tenant: str, row: Row) -> bytes:
         keys = self.keys(tenant)
+        if not row.body and compare_digest(self.reader.erased(tenant, row.owners), self.mark(tenant, row.owners)):
+            raise Problem(Kind.GONE, "This record was erased.", "its patient was erased")
         key = keys.record_key(_key_owner(row.owners), row.type)
         facts = (row.owners, row.author, row.labels, row.sensitivity, row.rank)
         return codec.open_body(key, row.body, codec.context(tenant, row.rid, row.type, row.version, row.deleted, facts))

@@ -16,6 +16,7 @@ import msgspec
 from salus.kernel.db import Connection
 from salus.kernel.errors import Kind, Problem
 from salus.records.store.defined import Define, Ready, Reindexed, define, finish, reindex, state
+from salus.records.store.erase import Erase, Merge, erase, merge, refuse_erased
 from salus.records.store.expression import admits
 from salus.records.store.schema import ROOM
 
@@ -74,6 +75,8 @@ class RecordsPart:
         defines: changes of search parameters.
         reindexed: new tokens of rows.
         ready: definitions that may be ready now.
+        erases: patients whose records go.
+        merge: how far the index is to be merged now.
         progress: (tenant, source, position, mark) of an import, kept in the same commit as what it brought.
     """
 
@@ -82,6 +85,8 @@ class RecordsPart:
     defines: list[Define] = field(default_factory=list)
     reindexed: list[Reindexed] = field(default_factory=list)
     ready: list[Ready] = field(default_factory=list)
+    erases: list[Erase] = field(default_factory=list)
+    merge: Merge | None = None
     progress: tuple[str, bytes, int, bytes] | None = None
 
 
@@ -107,6 +112,8 @@ class RecordsWriter:
         """Turn the unit away (CONFLICT) when the world moved since it was prepared."""
         retired: list[int] = []
         mine: set[bytes] = set()
+        for change in part.changes:
+            refuse_erased(db, change.tenant, change.owners, change.deleted)
         for change in part.changes:
             if not change.deleted and change.indexed != self._stamp(db, change.tenant):
                 raise _raced()
@@ -174,6 +181,10 @@ class RecordsWriter:
             reindex(db, part.reindexed)
             for ready in part.ready:
                 finish(db, ready)
+            for gone in part.erases:
+                erase(db, gone)
+            if part.merge is not None:
+                merge(db, part.merge)
             if part.progress is not None:
                 db.execute(
                     "insert or replace into import_progress(tenant, source, position, mark) values(?,?,?,?)",
