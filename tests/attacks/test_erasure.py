@@ -164,9 +164,20 @@ def test_attack_restore_the_database_of_before(restored: Clinic) -> None:
         answer = service.get(f"/fhir/{place}")
         assert answer.status_code == 410, answer.text
         assert service.get(f"/fhir/{place}/_history/1").status_code == 410
-    for place in OTHERS:
-        assert service.get(f"/fhir/{place}").status_code == 200
-    assert service.get("/fhir/Observation/crossing").status_code == 200
+    for again in (False, True):
+        for place in OTHERS:
+            assert service.get(f"/fhir/{place}").status_code == 200
+        assert [one["id"] for one in service.find("Patient")] == ["bert"]
+        assert {one["id"] for one in service.find("Observation")} == {"pulse-bert", "crossing"}
+        history = service.get("/fhir/Observation/_history?_count=1000").text
+        assert "pulse-bert" in history
+        assert "pulse-anna" not in history
+        if not again:  # what the server does when it starts
+            assert restored.run(erasing.again(restored.house, "default")) == 1
+            assert restored.run(erasing.again(restored.house, "default")) == 0
+    owner = restored.house.desk.owner("default", "anna")
+    permit = restored.house.access.decide(restored.house.operator(roles=("privacy-officer",)), _execute())
+    assert restored.house.services.store.reader.left_of(permit, owner) == (0, 0)
 
 
 def test_a_receipt_does_not_hold_for_a_database_of_before(woven: Clinic, tmp_path: Path) -> None:
@@ -331,6 +342,12 @@ def test_another_process_notices_at_once(clinic: Clinic) -> None:
         assert caught.value.kind is Kind.GONE
     finally:
         other.close()
+
+
+def _execute():  # type: ignore[no-untyped-def]
+    from salus.access.permissions import Permission
+
+    return Permission.ERASURE_EXECUTE
 
 
 def _read():  # type: ignore[no-untyped-def]

@@ -27,4 +27,5 @@ def test_names_tell_the_room_and_what_was_done() -> None:
         "terminology",
         "index",
         "backup",
+        "erasure",
     }

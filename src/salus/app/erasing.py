@@ -167,6 +167,31 @@ async def verify(house: House, tenant: str, text: str) -> list[str]:
     return wrong
 
 
+async def again(house: House, tenant: str) -> int:
+    """Take out what a restored database has of patients whose keys were destroyed; gives how many patients.
+
+    The key table remembers who was erased, so an old database cannot bring anybody back.
+    """
+    ctx = operator(house, tenant)
+    store, count = ctx.store, 0
+    for owner in house.keyring.table.destroyed(tenant, Purpose.PATIENT):
+        if not isinstance(owner, bytes) or store.reader.erased(tenant, owner) == store.mark(tenant, owner):
+            continue
+        permit = ctx.decide(Permission.ERASURE_EXECUTE, "")
+        since = store.reader.last_seq()
+        seqs = store.reader.owned(permit, owner)
+        unit = Unit()
+        gone = Erase(tenant, owner, store.mark(tenant, owner), house.clock.now_ms(), seqs, since)
+        unit.parts["records"] = RecordsPart(erases=[gone])
+        forget(unit, Forget(tenant, owner))
+        reason = f"again: the database is older than the erasure, {len(seqs)} versions"
+        await ctx.commit(unit, ctx.event(EventType.ERASURE_EXECUTE, reason=reason))
+        count += 1
+    if count:
+        await _compact(house)
+    return count
+
+
 # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

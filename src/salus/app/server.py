@@ -14,6 +14,7 @@ from granian.constants import Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from salus.app.erasing import again
 from salus.app.house import House, Stand
 from salus.app.indexing import Indexer
 from salus.app.memory import calm_collector, seal_memory
@@ -84,6 +85,7 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
 async def _start(house: House, indexer: Indexer) -> None:
     for tenant in house.keyring.tenants():
         await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
+        await again(house, tenant)
     loop = asyncio.get_running_loop()
     noting = set[asyncio.Task[None]]()  # a task that nobody holds may vanish
 

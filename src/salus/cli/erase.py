@@ -24,6 +24,9 @@ _SHOWN = 20
 class _ByPatient(click.Group):
     """Takes `salus erase Patient/x` for `salus erase patient Patient/x`."""
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, "patient" if cmd_name.startswith("Patient/") else cmd_name)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

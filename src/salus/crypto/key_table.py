@@ -185,6 +185,13 @@ class KeyTable:
             finally:
                 self._db.execute("pragma secure_delete=fast").fetchall()
 
+    def destroyed(self, tenant: str, purpose: Purpose) -> list[Subject]:
+        """Subjects whose key was destroyed."""
+        table, column = _TABLES[purpose]
+        sql = f"select {column} from {table} where tenant=? and wrapped=x''"
+        with self._thread_lock:
+            return [cast("Subject", row[0]) for row in self._db.execute(sql, (tenant,))]
+
     # ── epochs ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def epochs(self, tenant: str) -> list[Epoch]:

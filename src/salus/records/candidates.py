@@ -124,13 +124,22 @@ def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, cont
         if ctx.ration is not None:
             ctx.ration.take()
         if not opening:
-            yield Hit(row, ctx.store.open(permit, row), None)
+            try:
+                alone = ctx.store.open(permit, row)
+            except Problem as problem:
+                _only_if_erased(problem)
+                continue
+            yield Hit(row, alone, None)
             continue
         opened += 1
         if opened > ctx.services.limits.search_candidates:
             text = "The search would have to open too many records; add a parameter that narrows it."
             raise Problem(Kind.TOO_COSTLY, text)
-        version, resource = ctx.store.open_with_content(permit, row)
+        try:
+            version, resource = ctx.store.open_with_content(permit, row)
+        except Problem as problem:
+            _only_if_erased(problem)
+            continue
         if within and not readable(ctx, resource):
             continue
         if tests or how.checks:
@@ -138,6 +147,12 @@ def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, cont
             if not all(test(values) for test in tests) or not all(check(resource, values) for check in how.checks):
                 continue
         yield Hit(row, version, resource)
+
+
+def _only_if_erased(problem: Problem) -> None:
+    """Pass over a row whose patient was erased (a database from before, until the next start); raise anything else."""
+    if problem.kind is not Kind.GONE:
+        raise problem
 
 
 def _candidates(ctx: Context, permit: Permit, how: Plan, before: int | None, expected: int) -> Iterator[Row]:

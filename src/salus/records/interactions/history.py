@@ -89,12 +89,16 @@ async def history(
     touched: list[Entity] = []
     reasons: dict[str, None] = {}
     for permit, row in page:
-        if row.type == BINARY and not row.deleted:
-            version, content = ctx.store.open_with_content(permit, row)
-            if not readable(ctx, content):
-                continue
-        else:
-            version = ctx.store.open(permit, row)
+        try:
+            version, content = ctx.store.open(permit, row), None
+            if row.type == BINARY and not row.deleted:
+                version, content = ctx.store.open_with_content(permit, row)
+        except Problem as problem:
+            if id_ or problem.detail != DESTROYED:
+                raise
+            continue  # its patient was erased
+        if content is not None and not readable(ctx, content):
+            continue
         versions.append(version)
         touched += entities(row.owners, row.type, version.id, row.version, "R")
         reasons[permit.reason] = None
