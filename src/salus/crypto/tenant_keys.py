@@ -35,6 +35,9 @@ from salus.crypto.wiping import Secret, random_key, wipe
 from salus.kernel.errors import Kind, Problem
 
 _SURROGATE_SIZE = 16
+DESTROYED = "the key of its owner was destroyed"
+"""Detail of the Problem for a key that was destroyed, and not only is missing."""
+
 _OPENED = 10_000
 """How many opened keys of each purpose stay in memory; one takes about 1.3 KB."""
 
@@ -296,7 +299,7 @@ class TenantKeys:
                 return key
         row = self._table.get(self.name, purpose, subject)
         if row is not None and not row[1]:
-            raise Problem(Kind.GONE, "This record was erased.", "the key of its owner was destroyed")
+            raise Problem(Kind.GONE, "This record was erased.", DESTROYED)
         return None if row is None else self._open(purpose, subject, *row)
 
     def _add(self, missing: Sequence[tuple[Purpose, Subject]]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from salus.access.permit import Permit
+from salus.crypto.tenant_keys import DESTROYED
 from salus.fhir.search.clauses import Clause, Filter, Join
 from salus.fhir.search.match import filter_matcher, matcher
 from salus.kernel.errors import Kind, Problem
@@ -151,7 +152,7 @@ def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, cont
 
 def _only_if_erased(problem: Problem) -> None:
     """Pass over a row whose patient was erased (a database from before, until the next start); raise anything else."""
-    if problem.kind is not Kind.GONE:
+    if problem.kind is not Kind.GONE or problem.detail != DESTROYED:
         raise problem
 
 
