@@ -28,4 +28,5 @@ def test_names_tell_the_room_and_what_was_done() -> None:
         "index",
         "backup",
         "erasure",
+        "request",
     }

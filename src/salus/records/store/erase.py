@@ -18,6 +18,7 @@ _ERASED = "select 1 from erased where tenant=? and owner=?"
 _LATER = "select seq from record where seq > ? and tenant=? and owners=?"
 _FOLLOWED = """delete from record where seq=? and exists(
     select 1 from record n where n.tenant=record.tenant and n.rid=record.rid and n.version > record.version)"""
+_FILES = "select c.name from content c join record r on r.tenant=c.tenant and r.rid=c.rid where r.seq=?"
 _EMPTIED = "update record set body=x'', deleted=1, author=x'', labels=x'' where seq=?"
 
 
@@ -60,6 +61,9 @@ def erase(db: Connection, gone: Erase) -> None:
     later = [row[0] for row in db.execute(_LATER, (gone.since, gone.tenant, gone.owner))]
     for seq in [*gone.seqs, *later]:
         db.execute("delete from blind_token where rowid=?", (seq,))
+        for (name,) in db.execute(_FILES, (seq,)).fetchall():
+            db.execute("delete from content_chunk where tenant=? and name=?", (gone.tenant, name))
+            db.execute("delete from content where tenant=? and name=?", (gone.tenant, name))
     for seq in [*gone.seqs, *later]:
         db.execute(_FOLLOWED, (seq,))
         db.execute(_EMPTIED, (seq,))
