@@ -222,6 +222,46 @@ def test_operations_without_a_permission_of_their_own_ask_in_their_story() -> No
             assert ".decide(" in ast.unparse(modules()[module]), operation.definition.id
 
 
+# ── verified certificates, always ────────────────────────────────────────────────────────────────────────────────────
+
+_UNVERIFIED = {"_create_unverified_context", "_create_default_https_context", "CERT_NONE", "CERT_OPTIONAL"}
+_OFF = {"verify", "verify_ssl", "verify_certs", "use_ssl", "check_hostname", "assert_hostname", "ssl_verify"}
+
+
+def unverified(tree: ast.AST) -> list[str]:
+    """Whatever would make a client of ours take any certificate."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg in _OFF | {"cert_reqs"}:
+            found += [ast.unparse(node)] if ast.unparse(node.value) in {"False", "None", "0", "''"} else []
+        elif isinstance(node, ast.Assign) and ast.unparse(node.value) in {"False", "None", "0"}:
+            found += [ast.unparse(node) for target in node.targets if getattr(target, "attr", "") in _OFF]
+        elif isinstance(node, ast.Attribute | ast.Name | ast.alias):
+            name = {ast.Attribute: "attr", ast.Name: "id", ast.alias: "name"}[type(node)]
+            found += [ast.unparse(node)] if str(getattr(node, name)).rsplit(".", 1)[-1] in _UNVERIFIED else []
+    return found
+
+
+def test_every_certificate_is_verified() -> None:
+    assert {name: found for name, tree in modules().items() if (found := unverified(tree))} == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "httpx.get(url, verify=False)",
+        "context.check_hostname = False",
+        "context.verify_mode = ssl.CERT_NONE",
+        "from ssl import CERT_NONE as anything",
+        "ssl._create_unverified_context()",
+        "boto3.client('s3', use_ssl=False)",
+        "hvac.Client(url, verify=0)",
+    ],
+)
+def test_what_does_not_verify_is_seen(code: str) -> None:
+    assert unverified(ast.parse(code))
+
+
 # ── clock, log, size ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 _CLOCKS = re.compile(r"(^|\.)(time\.(time|time_ns|localtime|gmtime)|datetime\.(now|utcnow|today)|date\.today)$")
@@ -281,6 +321,9 @@ def test_nothing_is_evaluated_from_outside() -> None:
     assert {name.split("/")[0] for name in running} <= {"fhir"}
 
 
+_OWN_SOCKET = {"app/listening.py": {"socket"}}  # to find the socket on which the worker listens
+
+
 def test_nothing_reaches_out_to_the_network() -> None:
     """The server answers; it asks nobody (no telemetry, no update check, no fetching of what a record points to)."""
     clients = {
@@ -301,7 +344,8 @@ def test_nothing_reaches_out_to_the_network() -> None:
                 imported = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported = [node.module]
-            assert not clients.intersection(imported), name
+            assert not (clients - _OWN_SOCKET.get(name, set())).intersection(imported), name
+    assert not any(re.search(r"connect|sendto", called) for called, _ in calls(modules()["app/listening.py"]))
 
 
 def test_files_are_about_one_thing() -> None:

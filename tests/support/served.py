@@ -40,10 +40,20 @@ class Served:
     Attributes:
         base: address of the server.
         folder: the data folder.
+        shows: certificate and key that its clients show, if any.
     """
 
-    def __init__(self, folder: Path, port: int, *, workers: int = 1, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        workers: int = 1,
+        env: dict[str, str] | None = None,
+        shows: tuple[Path, Path] | None = None,
+    ) -> None:
         self.folder = folder
+        self.shows = shows
         self.base = f"https://localhost:{port}"
         self._port = port
         self._env = {**os.environ, "SALUS_SERVER_WORKERS": str(workers), **(env or {})}
@@ -72,6 +82,8 @@ class Served:
     def client(self, token: str = "") -> httpx.Client:
         """A client that trusts the local authority."""
         trust = ssl.create_default_context(cafile=str(self.folder / "tls" / "ca.crt"))
+        if self.shows:
+            trust.load_cert_chain(*self.shows)
         headers = {"authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=self.base, verify=trust, headers=headers, timeout=30)
 

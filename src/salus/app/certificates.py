@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -19,8 +20,9 @@ from salus.crypto.keyfile import private_folder, write_new
 from salus.kernel.errors import Kind, Problem
 
 CA_DAYS = 3650
-SERVER_DAYS = 90
-RENEW_BEFORE_DAYS = 30
+SERVER_DAYS = 7
+"""Short-lived as browsers' rules call it (CA/Browser Forum Baseline Requirements 1.6.1): no revocation is needed."""
+_MONTH = timedelta(days=30)
 _BACKDATED = timedelta(minutes=5)  # clocks of clients differ
 
 
@@ -46,20 +48,27 @@ def make_authority(folder: Path) -> None:
     (folder / "ca.crt").chmod(0o644)
 
 
-def issue(folder: Path, certificate_file: Path, key_file: Path, hosts: list[str]) -> None:
+def issue(folder: Path, certificate_file: Path, key_file: Path, hosts: list[str], days: int = SERVER_DAYS) -> None:
     """Issue a server certificate from the local authority, replacing what is there.
 
     Args:
         hosts: names and addresses that the server is reached by.
+        days: how long it lasts.
+
+    Raises:
+        Problem: UNAVAILABLE when the authority or its key is not there.
     """
-    authority = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
-    signer = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
+    authority = _load(folder / "ca.crt")
+    try:
+        signer = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
+    except (OSError, ValueError):
+        raise Problem(Kind.UNAVAILABLE, "The key of the local authority is missing or cannot be read.") from None
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
         raise Problem(Kind.UNAVAILABLE, "The key of the local authority is not one that Salus made.")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
     certificate = (
-        _builder(name, authority.subject, key.public_key(), SERVER_DAYS)
+        _builder(name, authority.subject, key.public_key(), days)
         .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signing_certificates=False), critical=True)
@@ -90,6 +99,40 @@ def days_left(certificate_file: Path) -> int:
         Problem: UNAVAILABLE when there is none or it cannot be read.
     """
     return (_load(certificate_file).not_valid_after_utc - datetime.now(UTC)).days
+
+
+def soon(certificate_file: Path) -> bool:
+    """Whether a certificate should be renewed: less than a third of its life, or of a month, is left.
+
+    Raises:
+        Problem: as `days_left`.
+    """
+    certificate = _load(certificate_file)
+    life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return certificate.not_valid_after_utc - datetime.now(UTC) < min(life, _MONTH * 3) / 3
+
+
+def is_local(folder: Path, certificate_file: Path) -> bool:
+    """Whether a certificate was signed by the local authority whose folder this is, and by nobody else."""
+    try:
+        _load(certificate_file).verify_directly_issued_by(_load(folder / "ca.crt"))
+    except (Problem, ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def is_foreign(folder: Path, certificate_file: Path) -> bool:
+    """Whether somebody else issued it; what is no certificate at all is nobody's."""
+    try:
+        _load(certificate_file)
+    except Problem:
+        return False
+    return not is_local(folder, certificate_file)
+
+
+def can_issue(folder: Path) -> bool:
+    """Whether the key of the local authority is here; it may be kept elsewhere."""
+    return (folder / "ca.key").exists()
 
 
 def fits(certificate_file: Path, key_file: Path) -> bool:

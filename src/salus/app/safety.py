@@ -7,15 +7,21 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
 from salus.access.load import load_policy
-from salus.app.certificates import RENEW_BEFORE_DAYS, days_left, fits
+from salus.app.certificates import can_issue, days_left, fits, is_local, soon
 from salus.app.concern import Concern
 from salus.app.house import policy_text
+from salus.app.listening import PROTOCOLS
 from salus.app.safety_keys import keys_could_be_better, keys_unsafe
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings
 
 DEMO_MARK = "demo-credentials.json"
 """Lies in folders that `salus demo` made: their passwords are on the disk in clear."""
+
+
+_LONGEST_DAYS = 90
+_AUTHORITY_WARN_DAYS = 180
+_CLIENT_CA_WARN_DAYS = 60
 
 
 def unsafe(settings: Settings) -> list[Concern]:
@@ -51,6 +57,26 @@ def _tls(settings: Settings) -> Iterator[Concern]:
         yield Concern("The certificate or its key cannot be read.", mend)
 
 
+def _tls_settings(settings: Settings) -> Iterator[Concern]:
+    server = settings.server
+    if server.tls_minimum not in PROTOCOLS:
+        yield Concern("tls_minimum is neither 1.2 nor 1.3.", 'Set [server] tls_minimum = "1.3".')
+    if not 1 <= server.tls_days <= _LONGEST_DAYS:
+        yield Concern(f"tls_days is not from 1 to {_LONGEST_DAYS}.", "Set [server] tls_days = 7.")
+    if server.client_crl and not server.client_ca:
+        yield Concern("There is a revocation list but no authority of client certificates.", "Set [server] client_ca.")
+    for name in ("client_ca", "client_crl"):
+        value = getattr(server, name)
+        if value and not settings.path(value).exists():
+            yield Concern(f"There is no file where {name} says.", f"Mend [server] {name}.")
+    if server.client_ca and settings.path(server.client_ca).exists():
+        try:
+            if days_left(settings.path(server.client_ca)) < 0:
+                yield Concern("The authority of client certificates has expired: nobody could connect.", "Renew it.")
+        except Problem:
+            yield Concern("The authority of client certificates cannot be read.", "Mend [server] client_ca (PEM).")
+
+
 def _demo_passwords(settings: Settings) -> Iterator[Concern]:
     if (settings.folder / DEMO_MARK).exists() and not _is_loopback(settings.server.host):
         yield Concern(
@@ -72,16 +98,41 @@ def _base_url(settings: Settings) -> Iterator[Concern]:
 
 
 _Check = Callable[[Settings], Iterator[Concern]]
-_BLOCKING: tuple[_Check, ...] = (_folder, keys_unsafe, _tls, _demo_passwords, _policy, _base_url)
+_BLOCKING: tuple[_Check, ...] = (_folder, keys_unsafe, _tls, _tls_settings, _demo_passwords, _policy, _base_url)
 
 
 # ── advice ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _certificate_age(settings: Settings) -> Iterator[Concern]:
-    left = days_left(settings.path(settings.server.tls_certificate))
-    if left < RENEW_BEFORE_DAYS:
-        yield Concern(f"The certificate ends in {left} days.", "Run: salus certificate renew")
+    certificate, folder = settings.path(settings.server.tls_certificate), settings.folder / "tls"
+    if not soon(certificate):
+        return
+    left = days_left(certificate)
+    if not is_local(folder, certificate):
+        yield Concern(f"The certificate ends in {left} days.", "Put a new one in its place; no restart is needed.")
+    elif not can_issue(folder):
+        mend = "Put ca.key back and run: salus certificate renew"
+        yield Concern(f"The certificate ends in {left} days and the key of its authority is not here.", mend)
+    else:
+        yield Concern(
+            f"The certificate ends in {left} days.", "A running server renews it by itself; or: salus certificate renew"
+        )
+
+
+def _authority_age(settings: Settings) -> Iterator[Concern]:
+    certificate, folder = settings.path(settings.server.tls_certificate), settings.folder / "tls"
+    if is_local(folder, certificate) and days_left(folder / "ca.crt") < _AUTHORITY_WARN_DAYS:
+        yield Concern(
+            f"The local authority ends in {days_left(folder / 'ca.crt')} days, and all trust in it.",
+            "Use certificates of another authority, or hand out a new ca.crt in time.",
+        )
+
+
+def _client_authority(settings: Settings) -> Iterator[Concern]:
+    if settings.server.client_ca and days_left(settings.path(settings.server.client_ca)) < _CLIENT_CA_WARN_DAYS:
+        left = days_left(settings.path(settings.server.client_ca))
+        yield Concern(f"The authority of client certificates ends in {left} days.", "Renew it.")
 
 
 def _demo_folder(settings: Settings) -> Iterator[Concern]:
@@ -89,7 +140,13 @@ def _demo_folder(settings: Settings) -> Iterator[Concern]:
         yield Concern("This is a demo folder with invented people.", "Keep no real records in it; use: salus init")
 
 
-_ADVISORY: tuple[_Check, ...] = (keys_could_be_better, _certificate_age, _demo_folder)
+_ADVISORY: tuple[_Check, ...] = (
+    keys_could_be_better,
+    _certificate_age,
+    _authority_age,
+    _client_authority,
+    _demo_folder,
+)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server: one house per worker process behind granian, TLS 1.3 only."""
+"""The server: one house per worker process behind granian."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import os
 from functools import partial
 from pathlib import Path
 
-from granian import Granian
-from granian.constants import Interfaces, Loops, SSLProtocols
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-
 from salus.app.erasing import again
 from salus.app.house import House, Stand
 from salus.app.indexing import Indexer
+from salus.app.listening import PART, Listener, stop_listening
 from salus.app.memory import calm_collector, seal_memory
+from salus.app.renewing import Renewer
 from salus.app.signing import Signing
 from salus.audit.event import EventType, Outcome
 from salus.audit.reader import AuditReader
@@ -30,8 +27,6 @@ from salus.kernel.settings import Settings, load
 _log = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "SALUS_FOLDER"
-_HEADER_READ_MS = 10_000
-_BACKPRESSURE = 512  # requests in one worker at a time
 
 
 def make_application(settings: Settings, stand: Stand | None = None) -> Application:
@@ -42,14 +37,15 @@ def make_application(settings: Settings, stand: Stand | None = None) -> Applicat
 def build_application(house: House) -> Application:
     """The ASGI application over an open house, which it closes when the server stops."""
     house.keep_reads()
-    indexer = Indexer(house)
-    return Application(
+    indexer, renewer = Indexer(house), Renewer(house)
+    made = Application(
         house.services,
         house.tokens,
         routes(Signing(house), AuditReader(house.db, house.keyring.tenant, house.settled), partial(_ready, house)),
-        startup=partial(_start, house, indexer),
-        shutdown=partial(_stop, house, indexer),
+        startup=lambda: _start(house, made, indexer, renewer),
+        shutdown=lambda: _stop(house, indexer, renewer),
     )
+    return made
 
 
 def application() -> Application:
@@ -62,27 +58,10 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
     """Serve until stopped."""
     seal_memory()
     os.environ[FOLDER_VARIABLE] = str(settings.folder)
-    Granian(
-        target,
-        address=settings.server.host,
-        port=settings.server.port,
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        workers=settings.server.workers,
-        factory=True,
-        websockets=False,
-        backpressure=_BACKPRESSURE,
-        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_READ_MS),
-        log_level=LogLevels.warning,
-        respawn_failed_workers=True,
-        workers_kill_timeout=10,
-        ssl_cert=settings.path(settings.server.tls_certificate),
-        ssl_key=settings.path(settings.server.tls_key),
-        ssl_protocol_min=SSLProtocols.tls13,
-    ).serve()
+    Listener(settings, target).run()
 
 
-async def _start(house: House, indexer: Indexer) -> None:
+async def _start(house: House, made: Application, indexer: Indexer, renewer: Renewer) -> None:
     for tenant in house.keyring.tenants():
         await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
         await again(house, tenant)
@@ -97,6 +76,13 @@ async def _start(house: House, indexer: Indexer) -> None:
     house.keyring.keep(loop.call_soon_threadsafe, told)
     calm_collector()
     indexer.start()
+    renewer.start()
+    loop.add_signal_handler(PART, partial(_part, made, house.settings.server.port))
+
+
+def _part(made: Application, port: int) -> None:
+    stop_listening(port)
+    made.part()
 
 
 async def _note_keys(house: House, away: str) -> None:
@@ -109,8 +95,9 @@ async def _note_keys(house: House, away: str) -> None:
             _log.error("noting the state of the keys: %s", problem.detail)
 
 
-async def _stop(house: House, indexer: Indexer) -> None:
+async def _stop(house: House, indexer: Indexer, renewer: Renewer) -> None:
     await indexer.stop()
+    await renewer.stop()
     try:
         for tenant in house.keyring.tenants():
             await house.record(Unit(), house.operator(tenant), EventType.SERVER_STOP, f"worker {os.getpid()}")

@@ -70,6 +70,7 @@ class EventType(StrEnum):
     BACKUP_DRILL = "backup.drill"
     SERVER_START = "server.start"
     SERVER_STOP = "server.stop"
+    SERVER_CERTIFICATE = "server.certificate"
 
 
 DESCRIPTIONS: dict[EventType, str] = {
@@ -120,6 +121,7 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.BACKUP_DRILL: "A backup was restored into a scratch folder, looked into and thrown away.",
     EventType.SERVER_START: "The server began to answer.",
     EventType.SERVER_STOP: "The server stopped answering.",
+    EventType.SERVER_CERTIFICATE: "A certificate of the server was issued; the entry has its fingerprint.",
 }
 
 

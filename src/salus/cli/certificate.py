@@ -7,9 +7,12 @@ from pathlib import Path
 
 import click
 
-from salus.app.certificates import days_left, fingerprint, issue
-from salus.app.found import TLS_FOLDER, hosts_of
-from salus.cli.shell import data_dir, settings_of, tells_problems
+from salus.app.certificates import days_left, fingerprint
+from salus.app.house import House
+from salus.app.renewing import renew as renew_now
+from salus.audit.event import EventType
+from salus.cli.shell import data_dir, in_house, settings_of, tells_problems
+from salus.kernel.commit import Unit
 
 
 @click.group()
@@ -21,12 +24,14 @@ def certificate() -> None:
 @data_dir
 @tells_problems
 def renew(data_dir: Path) -> None:
-    """Issue a new certificate from the local authority; restart the server to use it."""
-    settings = settings_of(data_dir)
-    server = settings.server
-    file, key = settings.path(server.tls_certificate), settings.path(server.tls_key)
-    issue(settings.folder / TLS_FOLDER, file, key, hosts_of(server.host, settings.base_url))
-    click.echo(f"SHA-256 {fingerprint(file)}, {days_left(file)} days")
+    """Issue a new certificate from the local authority; a running server puts it to use within seconds."""
+
+    async def work(house: House) -> str:
+        reason = renew_now(house.settings)
+        await house.record(Unit(), house.operator(), EventType.SERVER_CERTIFICATE, reason)
+        return reason
+
+    click.echo(in_house(data_dir, work).removeprefix("certificate "))
 
 
 @certificate.command()

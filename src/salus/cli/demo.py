@@ -18,6 +18,7 @@ from salus.app.clinic import credentials_of, first_patient, furnish
 from salus.app.demo_openbao import OpenBao
 from salus.app.found import TLS_FOLDER, found, note_founding
 from salus.app.house import House
+from salus.app.renewing import renew_if_due
 from salus.app.server import serve
 from salus.cli.shell import EXIT_MISUSE, table, tells_problems
 from salus.cli.start import refuse_unsafe
@@ -58,6 +59,7 @@ def demo(data_dir: Path, port: int, patients: int, seed: int, kms: str) -> None:
     if settings.server.port != port:
         click.echo(f"salus: this demo folder is set to port {settings.server.port} (in {FILE_NAME}).", err=True)
         sys.exit(EXIT_MISUSE)
+    renew_if_due(settings)
     refuse_unsafe(settings)
     _introduce(settings, data_dir)
     key_service = _key_service(folder, port) if settings.keys.provider == "openbao" else None

@@ -15,11 +15,14 @@ from salus.app.found import found, note_founding
 from salus.app.found import keys_from as keys_file
 from salus.app.house import House
 from salus.app.packages import install_configured
+from salus.app.renewing import renew_if_due
 from salus.app.safety_keys import needs_passphrase, offer_passphrase
 from salus.app.server import serve as run_server
 from salus.app.unsealing import Agent, is_split, opened_by
+from salus.audit.event import EventType
 from salus.cli.package import tell
 from salus.cli.shell import EXIT_REFUSED, data_dir, open_house, secret_from, settings_of, tells_problems
+from salus.kernel.commit import Unit
 from salus.kernel.settings import Keys, Settings
 
 
@@ -107,6 +110,7 @@ def tell_shares(shares: list[str]) -> None:
 def serve(data_dir: Path) -> None:
     """Serve a data folder over HTTPS."""
     settings = settings_of(data_dir)
+    renewed = renew_if_due(settings)  # it may have ended while the server was down
     refuse_unsafe(settings)
     if needs_passphrase(settings):
         offer_passphrase(secret_from("Passphrase of the root key").encode())
@@ -115,6 +119,8 @@ def serve(data_dir: Path) -> None:
         for report in asyncio.run(install_configured(house)):
             if not report.unchanged:
                 tell(report)
+        if renewed:
+            asyncio.run(house.record(Unit(), house.operator(), EventType.SERVER_CERTIFICATE, renewed))
     click.echo(f"Salus listens on https://{settings.server.host}:{settings.server.port} as {settings.base_url}")
     click.echo(f"certificate SHA-256 {fingerprint(settings.path(settings.server.tls_certificate))}")
     try:

@@ -77,6 +77,11 @@ class Application:
         limits = services.limits
         self._known = RateLimit(limits.requests_per_second, limits.burst)
         self._unknown = RateLimit(ANONYMOUS_PER_SECOND, ANONYMOUS_BURST)
+        self._parting = False
+
+    def part(self) -> None:
+        """This process is going to end: from now on ask HTTP/1.1 clients to connect anew (RFC 9112 section 9.6)."""
+        self._parting = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI event."""
@@ -98,6 +103,8 @@ class Application:
             _log.error("request %s: %s", request_id, _where(error))
             response = await _told(request, Problem(Kind.FAULT, "Something went wrong on our side."))
         response.headers.append((b"x-request-id", request_id.encode()))
+        if self._parting and scope["http_version"].startswith("1"):
+            response.headers.append((b"connection", b"close"))
         try:
             await send_response(send, response, SECURITY_HEADERS, head=request.method == "HEAD")
         except Problem as problem:  # a content that broke off: the connection ends, short of the length that was told

@@ -27,6 +27,10 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base_url: str = ""  # empty: https://localhost:<port>
     tls_certificate: str = "tls/server.crt"
     tls_key: str = "tls/server.key"
+    tls_minimum: str = "1.3"
+    tls_days: int = 7
+    client_ca: str = ""
+    client_crl: str = ""
 
 
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
