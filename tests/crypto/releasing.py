@@ -10,10 +10,15 @@ import gc
 import sys
 from pathlib import Path
 
+from cryptography.hazmat.primitives import hashes, hmac
+
+from salus.crypto.derivation import derive
+from salus.crypto.envelope import SealingKey
 from salus.crypto.keeper import Keeper
 from salus.crypto.keyring import open_keyring
 from salus.crypto.kms.local import LocalKeyProvider
 from salus.crypto.leases import Limits
+from salus.crypto.wiping import random_key
 
 OWNERS = [number.to_bytes(16) for number in range(1, 9)]
 _PLACE = ("test",)
@@ -59,7 +64,17 @@ def main(folder: Path, how: str) -> None:
         provider.close()
     del keys
     gc.collect()
+    _go_on()
     told("released")
+
+
+def _go_on() -> None:
+    """Other work with other keys, as a server goes on to do: it writes over what calls left on the stack of C."""
+    for label in ("one", "two", "three"):
+        key = SealingKey(derive(random_key(), label))
+        assert key.open(key.seal(b"text", _PLACE), _PLACE) == b"text"
+        mac = hmac.HMAC(derive(random_key(), label), hashes.SHA256())
+        mac.copy().finalize()
 
 
 if __name__ == "__main__":
