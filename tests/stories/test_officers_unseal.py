@@ -29,7 +29,7 @@ def test_officers_unseal_a_server(tmp_path: Path) -> None:
     assert nobody.returncode == 4
 
     server = Served.__new__(Served)
-    server.folder, server.base, server._port = folder, f"https://localhost:{port}", port
+    server.folder, server.base, server._port, server.shows = folder, f"https://localhost:{port}", port, None
     env = os.environ | {"SALUS_SERVER_WORKERS": "1"}
     with (tmp_path / "server.log").open("wb") as log:
         process = subprocess.Popen(
