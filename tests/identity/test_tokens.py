@@ -201,6 +201,7 @@ def test_tokens_are_listed_by_account_newest_first(desk: Desk) -> None:
     desk.service()
     for label in ("first", "second"):
         desk.token(label=label)
+        desk.clock.ms += 1
     desk.token("lab-feed", label="feed")
     assert [t.label for t in desk.tokens.all_tokens("default")] == ["feed", "second", "first"]
     assert [(t.user, t.label) for t in desk.tokens.all_tokens("default", "lab-feed")] == [("lab-feed", "feed")]

@@ -198,7 +198,7 @@ class Tokens:
         for hashed, sealed, account, profile in rows:
             content = self._open(tenant, hashed, sealed)
             records.append(_record(content, open_profile(keys, account, profile).name))
-        return sorted(records, key=lambda record: record.id, reverse=True)
+        return sorted(records, key=lambda record: (record.created_ms, record.id), reverse=True)
 
     def revoke(self, unit: Unit, tenant: str, id: str) -> None:  # noqa: A002  the field's word
         """End one token.
