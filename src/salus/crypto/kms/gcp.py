@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from salus.crypto.keyfile import read_private
-from salus.crypto.kms.provider import Capabilities, asking, away, bound, cannot, library
-from salus.crypto.wiping import Secret, random_key, wipe
+from salus.crypto.kms.provider import Capabilities, asking, away, bound, cannot, library, probe
+from salus.crypto.wiping import Secret, wipe
 
 _SCOPES = ("https://www.googleapis.com/auth/cloudkms",)
 
@@ -157,10 +157,7 @@ class GcpKms:
 
     def health(self) -> None:
         """See `KeyProvider.health`."""
-        probe = random_key()
-        context = {"purpose": "health"}
-        if self.unwrap(self.wrap(probe, context), context) != probe:
-            raise away("gcp: the probe came back altered")
+        probe(self)
 
     def close(self) -> None:
         """See `KeyProvider.close`."""

@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from salus.crypto.kms.provider import Capabilities, asking, away, bound, cannot, library
-from salus.crypto.wiping import Secret, random_key, wipe
+from salus.crypto.kms.provider import Capabilities, asking, away, bound, cannot, library, probe
+from salus.crypto.wiping import Secret, wipe
 
 _FORMAT = 1
 _NONCE_SIZE, _ID_SIZE = 12, 4
@@ -131,10 +131,7 @@ class Pkcs11:
 
     def health(self) -> None:
         """See `KeyProvider.health`."""
-        probe = random_key()
-        context = {"purpose": "health"}
-        if self.unwrap(self.wrap(probe, context), context) != probe:
-            raise away("pkcs11: the probe came back altered")
+        probe(self)
 
     def close(self) -> None:
         """See `KeyProvider.close`."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from salus.crypto.wiping import Secret
+from salus.crypto.wiping import Secret, random_key
 from salus.kernel.errors import Kind, Problem
 
 
@@ -172,3 +172,15 @@ def library(module: str, extra: str) -> Any:
         raise Problem(
             Kind.INCORRECT, f"This needs a library that is not installed: pip install 'salus[{extra}]'"
         ) from None
+
+
+def probe(provider: KeyProvider) -> None:
+    """Have a key wrapped and unwrapped: what `KeyProvider.health` is for a service without a cheaper question.
+
+    Raises:
+        Problem: UNAVAILABLE when the service is away, refuses, or gives back another key.
+    """
+    key = random_key()
+    context = {"purpose": "health"}
+    if provider.unwrap(provider.wrap(key, context), context) != key:
+        raise away(f"{provider.name}: the probe came back altered")
