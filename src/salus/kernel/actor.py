@@ -19,6 +19,11 @@ class Actor:
         party: the FHIR reference that stands for the actor, e.g. `Practitioner/123` or `Patient/9`; empty if none.
         session: identifier of the token or command run, for the audit log; never the token itself.
         scopes: granted scopes as plain text; empty means that no scope narrows the roles.
+        acr: how surely the person was recognised: `urn:salus:aal1`, `aal2` or `aal3`; empty for services.
+        proved_ms: when they last proved to be there with a second factor, milliseconds since the epoch; 0 if never.
+        client: identifier of the application that acts for them; empty if none.
+        patient: id of the patient in the application's launch context; empty if none.
+        encounter: id of the encounter in the application's launch context; empty if none.
     """
 
     tenant: str
@@ -29,3 +34,8 @@ class Actor:
     party: str = ""
     session: str = ""
     scopes: tuple[str, ...] = ()
+    acr: str = ""
+    proved_ms: int = 0
+    client: str = ""
+    patient: str = ""
+    encounter: str = ""
