@@ -15,6 +15,8 @@ from tests.support.served import SALUS, Served, free_port, salus
 from salus.cli import main
 
 _PATIENTS = 2_000
+_UNLIMITED = {"SALUS_LIMITS_REQUESTS_PER_SECOND": "100000", "SALUS_LIMITS_BURST": "100000"}
+"""The client reads as fast as it can: the rate limit is not what is tried here."""
 
 
 def _list(folder: Path) -> dict[str, dict[str, object]]:
@@ -30,7 +32,7 @@ def test_rotation_beside_a_running_server_killed_in_the_middle(tmp_path: Path) -
     salus("import", people, "--data-dir", folder)
     salus("user", "add", "feed", "--service", "--role", "service", "--data-dir", folder)
     token = salus("token", "issue", "feed", "--data-dir", folder).stdout.strip()
-    server = Served(folder, port)
+    server = Served(folder, port, env=_UNLIMITED)
     try:
         with server.client(token) as client:
             assert client.get("/fhir/Patient/p1").status_code == 200
