@@ -12,6 +12,9 @@ import pyotp
 
 from salus.crypto.keyring import Keyring
 from salus.identity.passwords import Cost, PasswordHasher
+from salus.identity.people_store import prepare as prepare_people
+from salus.identity.people_store import sweep
+from salus.identity.sessions import Sessions
 from salus.identity.sign_in import SignIn
 from salus.identity.store import IdentityWrites, prepare
 from salus.identity.tokens import Tokens
@@ -23,6 +26,11 @@ from salus.kernel.errors import Problem
 PASSWORD = "violet harbour 42 kites"
 CHEAP = Cost(passes=1, memory_kib=64)
 PURPOSES = frozenset({"TREAT", "HOPERAT", "PATRQT"})
+
+
+def level_of(roles: tuple[str, ...]) -> int:
+    """Administrators need a passkey of one device."""
+    return 3 if "administrator" in roles else 2
 
 
 class TurnedClock:
@@ -45,13 +53,19 @@ class Desk:
         self._writing = open_database(folder / "identity.db", None)
         self._reading = open_database(folder / "identity.db", None)
         prepare(self._writing)
+        prepare_people(self._writing)
         self.db = self._reading
         self._lock = FileLock(folder / "identity.lock")
         self.hasher = PasswordHasher(cost)
         self.users = Users(self._reading, keyring.tenant, self.hasher, clock)
-        self.tokens = Tokens(self._reading, keyring.tenant, clock, PURPOSES)
-        self.writes = IdentityWrites(clock, self.tokens.forget)
+        self.sessions = Sessions(self._reading, keyring.tenant, clock, PURPOSES, level_of, frozenset({"robot"}))
+        self.tokens = Tokens(self._reading, keyring.tenant, clock, PURPOSES, sessions=self.sessions)
+        self.writes = IdentityWrites(clock, self._forget, self.sessions.touches, (sweep,))
         self.gate = SignIn(self._reading, keyring.tenant, self.users, self.hasher, clock)
+
+    def _forget(self) -> None:
+        self.tokens.forget()
+        self.sessions.forget()
 
     def close(self) -> None:
         self.hasher.close()
@@ -82,11 +96,18 @@ class Desk:
 
         return asyncio.run(run())
 
-    def person(self, name: str = "dr.amara", *, tenant: str = "default", password: str = PASSWORD) -> str:
+    def person(
+        self,
+        name: str = "dr.amara",
+        *,
+        tenant: str = "default",
+        password: str = PASSWORD,
+        roles: tuple[str, ...] = ("physician",),
+    ) -> str:
         """Add a person; returns the secret for codes."""
         uri = self.do(
             lambda unit: self.users.add_user(
-                unit, tenant, name, password, roles=("physician",), display="Amara Okafor", party="Practitioner/1"
+                unit, tenant, name, password, roles=roles, display="Amara Okafor", party="Practitioner/1"
             )
         )
         assert isinstance(uri, str)

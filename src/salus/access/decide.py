@@ -66,6 +66,10 @@ class Access:
             self._permits[key] = permit
         return permit
 
+    def assurance(self, roles: tuple[str, ...]) -> int:
+        """The level of assurance (2 or 3) that these roles demand of a person who signs in."""
+        return 2 if self.policy is None else self.policy.assurance(roles)
+
     def explain(self, actor: Actor, permission: Permission, type: str = "") -> list[str]:  # noqa: A002
         """Say in sentences why the actor may or may not do this; for an operator, not for the actor."""
         asked = f"{permission} on {type}" if type else str(permission)

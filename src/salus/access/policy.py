@@ -82,6 +82,7 @@ class Role:
         permissions: permissions that are not about records.
         party: type of the reference that must stand for the actor, e.g. `Patient`; empty for any or none.
         grants: rules about records.
+        assurance: how surely the actor must have been recognised: 2 for AAL2, 3 for AAL3 (NIST SP 800-63B-4).
     """
 
     name: str
@@ -90,6 +91,7 @@ class Role:
     permissions: frozenset[Permission]
     party: str
     grants: tuple[Grant, ...]
+    assurance: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,10 @@ class Policy:
     examples: tuple[Example, ...] = ()
     sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def assurance(self, roles: tuple[str, ...]) -> int:
+        """How surely somebody with these roles must have been recognised, 2 or 3; unknown roles demand nothing."""
+        return max((role.assurance for name in roles if (role := self.roles.get(name)) is not None), default=2)
 
     def never(self, permission: Permission, type_: str, roles: tuple[str, ...]) -> Never | None:
         """The first hard rule that stands against this, if any."""

@@ -20,6 +20,7 @@ from salus.access.purposes import PURPOSES
 from salus.fhir.definitions import fields, resource_types
 from salus.kernel.errors import Kind, Problem
 
+_ASSURANCE = {"aal2": 2, "aal3": 3}
 _NORMAL = Clearance(CONFIDENTIALITY["N"], frozenset())
 
 
@@ -149,9 +150,10 @@ def _role(name: str, value: object, sets: Mapping[str, frozenset[str]]) -> Role:
     party = table.text("party", "")
     if party:
         _known(table, party, resource_types(), "type")
+    assurance = _known(table, table.text("assurance", "aal2"), list(_ASSURANCE), "level of assurance")
     grants = tuple(_grant(name, rule, clearance, sets) for rule in table.tables("allow"))
     table.done()
-    return Role(name, title, purposes, permissions, party, grants)
+    return Role(name, title, purposes, permissions, party, grants, _ASSURANCE[assurance])
 
 
 def _grant(role: str, table: Table, clearance: Clearance, sets: Mapping[str, frozenset[str]]) -> Grant:

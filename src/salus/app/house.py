@@ -32,6 +32,9 @@ from salus.crypto.wiping import wipe
 from salus.fhir.validate.terms import Asked
 from salus.fhir.validate.validator import Validator
 from salus.identity.passwords import PasswordHasher
+from salus.identity.people_store import prepare as prepare_people
+from salus.identity.people_store import sweep as sweep_people
+from salus.identity.sessions import Sessions
 from salus.identity.sign_in import SignIn
 from salus.identity.store import IdentityWrites
 from salus.identity.store import prepare as prepare_identity
@@ -77,7 +80,7 @@ class House:
 
     Attributes:
         services: what interactions use.
-        keyring, tokens, users, sign_in: for signing in and for administration.
+        keyring, tokens, users, sessions, sign_in: for signing in and for administration.
         desk, holds: erasures, and what stands against them.
         knowledge: definitions and code systems, of all tenants.
         indexing: whoever holds it indexes records anew.
@@ -107,7 +110,8 @@ class House:
         self.db = open_database(folder / DATABASE, page_key)
         if page_key is not None:  # None only where `bench/` measures without page encryption
             wipe(page_key)
-        for prepare in (prepare_records, prepare_audit, prepare_relations, prepare_identity, prepare_privacy):
+        rooms = (prepare_records, prepare_audit, prepare_relations, prepare_identity, prepare_people, prepare_privacy)
+        for prepare in rooms:
             prepare(self.db)
         self.access: Access = stand.access(Access(policy, Relations(self.db), self._surrogate))
         journals, journal_secret = folder / JOURNALS, self.keyring.page_key("journals")
@@ -118,6 +122,14 @@ class House:
         recover(self.audit, self.db, journals, journal_key, self.clock)
         hasher = PasswordHasher()
         self.users = Users(self.db, self.keyring.tenant, hasher, self.clock)
+        self.sessions = Sessions(
+            self.db,
+            self.keyring.tenant,
+            self.clock,
+            PURPOSES,
+            self.access.assurance,
+            settings.identity.laboratory,
+        )
         self.tokens = Tokens(
             self.db,
             self.keyring.tenant,
@@ -125,9 +137,10 @@ class House:
             PURPOSES,
             user_hours=settings.identity.token_hours,
             service_days=settings.identity.service_token_days,
+            sessions=self.sessions,
         )
         self.sign_in = SignIn(self.db, self.keyring.tenant, self.users, hasher, self.clock)
-        identity = IdentityWrites(self.clock, self.tokens.forget)
+        identity = IdentityWrites(self.clock, self._forget_access, self.sessions.touches, (sweep_people,))
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.indexing = FileLock(folder / INDEXING_LOCK)
         records = (RecordsWriter(), ContentWrites(self.clock), RelationWrites())
@@ -158,6 +171,10 @@ class House:
             validator,
             ClinicTerminology,
         )
+
+    def _forget_access(self) -> None:
+        self.tokens.forget()
+        self.sessions.forget()
 
     def _surrogate(self, tenant: str, kind: str, value: str) -> bytes:
         return self.keyring.tenant(tenant).surrogate(kind, value)

@@ -18,7 +18,8 @@ from salus.http.formats import bring_into_form
 from salus.http.limits import ANONYMOUS_BURST, ANONYMOUS_PER_SECOND, RateLimit
 from salus.http.message import Header, Receive, Request, Response, Scope, Send, send_response
 from salus.http.negotiate import carried
-from salus.http.routes import PUBLIC, Call, Router, split_path
+from salus.http.routes import PUBLIC, SELF, Call, Route, Router, split_path
+from salus.identity.assurance import AAL2, AAL3, LEVELS, Demand, insufficient, meets
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
@@ -131,11 +132,24 @@ class Application:
         context = Context(self._services, actor, request_id, request.address)
         try:
             context.carried = carried(request)
+            self._assure(route, actor)
             return await route.handler(Call(request, context, values, segments))
         except Exception as error:
             if route.permission != PUBLIC and not context.noted:
                 await _note_early_end(context, request, error)
             raise
+
+    def _assure(self, route: Route, actor: Actor) -> None:
+        """Whether the actor was recognised surely and lately enough. Raises Problem(UNAUTHENTICATED), RFC 9470."""
+        if route.demand is not None and not meets(
+            route.demand, actor.acr, actor.proved_ms, self._services.clock.now_ms()
+        ):
+            raise insufficient(route.demand)
+        # Services and tokens handed out by an operator were never recognised by factors: `acr` is empty.
+        if actor.acr and route.permission not in {SELF, PUBLIC}:
+            level = self._services.access.assurance(actor.roles)
+            if level > LEVELS[AAL2] and LEVELS.get(actor.acr, 0) < level:
+                raise insufficient(Demand(AAL3))
 
     async def _authenticate(self, request: Request, request_id: str, tenant: str) -> Actor:
         scheme, _, token = request.header(b"authorization").partition(" ")

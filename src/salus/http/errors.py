@@ -33,7 +33,8 @@ def problem_response(problem: Problem) -> Response:
     """Answer with an OperationOutcome."""
     headers: list[Header] = []
     if problem.kind is Kind.UNAUTHENTICATED:
-        headers.append((b"www-authenticate", b'Bearer realm="salus"'))  # RFC 6750 section 3
+        more = f", {problem.challenge}".encode("ascii") if problem.challenge else b""
+        headers.append((b"www-authenticate", b'Bearer realm="salus"' + more))  # RFC 6750 section 3
     if problem.retry_after is not None:
         headers.append((b"retry-after", b"%d" % problem.retry_after))
     status = STATUS[problem.kind]

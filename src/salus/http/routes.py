@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from salus.access.permissions import Permission
 from salus.http.message import Request, Response
+from salus.identity.assurance import Demand
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
 
@@ -49,6 +50,8 @@ class Route:
         pattern: path below the tenant, e.g. `/fhir/{type}/{id}`.
         permission: what the handler will ask access for, PUBLIC or SELF.
         doc: one sentence for `docs/reference/routes.md`.
+        demand: how surely and how lately its caller must have been recognised (RFC 9470); None for whatever their roles
+            demand at the sign-in.
     """
 
     method: str
@@ -56,6 +59,7 @@ class Route:
     permission: Permission | str
     handler: Handler
     doc: str
+    demand: Demand | None = None
     segments: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
@@ -108,25 +109,49 @@ def add(unit: Unit, *statements: Statement) -> None:
     unit.weight += len(statements)
 
 
+class Touches(Protocol):
+    """What is remembered in memory until the next group."""
+
+    def write(self, db: Connection) -> None:
+        """Write it; the transaction may yet be rolled back."""
+        ...
+
+    def committed(self) -> None:
+        """What was written is durable."""
+        ...
+
+
 class IdentityWrites:
     """Takes part in the group commit (`salus.kernel.commit.Participant`); a part is a list of `Statement`.
 
     Args:
         clock: tells which tokens have expired.
         on_revoke: called when a change that may take access away is durable; see `tokens.Tokens.forget`.
+        touches: signs of life of sessions, written along with each group.
+        sweeps: called once a minute in a transaction, with the time, to delete what has ended.
     """
 
     name = PART
 
-    def __init__(self, clock: Clock, on_revoke: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        on_revoke: Callable[[], None] = lambda: None,
+        touches: Touches | None = None,
+        sweeps: Sequence[Callable[[Connection, int], None]] = (),
+    ) -> None:
         self._clock = clock
         self._on_revoke = on_revoke
+        self._touches = touches
+        self._sweeps = sweeps
         self._revoking = False
         self._swept = 0
 
     def begin(self, db: Connection) -> None:
         """A new group starts."""
         self._revoking = False
+        if self._touches is not None:
+            self._touches.write(db)
 
     def check(self, db: Connection, part: list[Statement]) -> None:
         """Judge the guards against what was committed before this group."""
@@ -154,6 +179,8 @@ class IdentityWrites:
 
     def committed(self) -> None:
         """The group is durable."""
+        if self._touches is not None:
+            self._touches.committed()
         if self._revoking:
             self._on_revoke()
 
@@ -171,4 +198,6 @@ class IdentityWrites:
                 "delete from attempt where locked_until <= ? and failures < ?",
                 (now - _FORGET_MS, MAX_FAILURES),
             )
+            for sweep in self._sweeps:
+                sweep(db, now)
         return False

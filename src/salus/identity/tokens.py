@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import msgspec
 
 from salus.identity.profile import handle_of, open_profile
+from salus.identity.sessions import Session, Sessions
 from salus.identity.store import Guard, Statement, Values, add
 from salus.identity.users import KeysOf, User, no_account
 from salus.kernel.actor import Actor
@@ -45,6 +46,9 @@ class _Sealed(msgspec.Struct, frozen=True, array_like=True):
     scopes: tuple[str, ...]
     created: int
     expires: int
+    acr: str = ""
+    proved: int = 0
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Tokens:
         purposes: the purposes of use that exist.
         user_hours: longest life of a person's token.
         service_days: longest life of a service's token.
+        sessions: for tokens that end with a session.
     """
 
     def __init__(
@@ -91,13 +96,15 @@ class Tokens:
         *,
         user_hours: int = 12,
         service_days: int = 365,
+        sessions: Sessions | None = None,
     ) -> None:
         self._db = db
+        self._sessions = sessions
         self._keys_of = keys_of
         self._clock = clock
         self._purposes = purposes
         self._longest = {"user": user_hours * _HOUR_MS, "service": service_days * 24 * _HOUR_MS}
-        self._known: dict[bytes, tuple[Actor, int]] = {}
+        self._known: dict[bytes, tuple[Actor, int, str]] = {}
         self._generation = 0
         self._polled = 0
         self._stale = True
@@ -111,6 +118,7 @@ class Tokens:
         lifetime_ms: int | None = None,
         label: str = "",
         scopes: tuple[str, ...] = (),
+        session: Session | None = None,
     ) -> tuple[str, TokenRecord]:
         """Issue a token to an account.
 
@@ -121,6 +129,8 @@ class Tokens:
             lifetime_ms: None for the longest one allowed to the kind of account.
             label: what it is for, up to 200 characters.
             scopes: scopes that narrow the roles.
+            session: of a person who signed in without a browser: the token bears its id, is its sign of life, and ends
+                with it.
 
         Returns:
             The token, which cannot be had again, and its record.
@@ -143,7 +153,13 @@ class Tokens:
         token = PREFIX + secrets.token_urlsafe(32)
         hashed, handle = self._hash(user.tenant, token), handle_of(keys, user.id)
         now = self._clock.now_ms()
-        content = _Sealed(uuid7(), handle, purpose, label, scopes, now, now + lifetime)
+        id_, expires = uuid7(), now + lifetime
+        if session is not None:
+            id_, expires = session.id, min(expires, session.ends_ms)
+        acr, proved = ("", 0) if session is None else (session.acr, session.proved_ms)
+        content = _Sealed(
+            id_, handle, purpose, label, scopes, now, expires, acr, proved, "" if session is None else id_
+        )
         sealed = keys.sealer("identity").seal(msgspec.msgpack.encode(content), _place(user.tenant, hashed))
         account: Values = (user.tenant, handle)
         add(
@@ -183,6 +199,10 @@ class Tokens:
             self._known[hashed] = found
         if now >= found[1]:
             raise _refused()
+        if found[2] and self._sessions is not None:
+            if not self._sessions.alive(tenant, found[2]):
+                raise _refused()
+            self._sessions.touch(tenant, found[2])
         return found[0]
 
     def all_tokens(self, tenant: str, name: str | None = None) -> list[TokenRecord]:
@@ -237,7 +257,7 @@ class Tokens:
             self._generation = row[0] if row else 0
         self._polled = now
 
-    def _read(self, tenant: str, hashed: bytes) -> tuple[Actor, int]:
+    def _read(self, tenant: str, hashed: bytes) -> tuple[Actor, int, str]:
         row = self._db.execute(
             "select t.sealed, a.sealed, a.disabled from token t join account a using(tenant, handle) "
             "where t.tenant = ? and t.hash = ?",
@@ -257,8 +277,10 @@ class Tokens:
             party=profile.party,
             session=content.id,
             scopes=content.scopes,
+            acr=content.acr,
+            proved_ms=content.proved,
         )
-        return actor, content.expires
+        return actor, content.expires, content.session
 
     def _open(self, tenant: str, hashed: bytes, sealed: bytes) -> _Sealed:
         plain = self._keys_of(tenant).sealer("identity").open(sealed, _place(tenant, hashed))

@@ -132,13 +132,13 @@ class Users:
             "select handle, sealed, disabled, created from account where tenant = ? and handle = ?",
             (tenant, handle_of(keys, name)),
         ).fetchone()
-        return None if row is None else _user(keys, *row)
+        return None if row is None else user_from(keys, *row)
 
     def all_users(self, tenant: str) -> list[User]:
         """All accounts of a tenant by login name."""
         keys = self._keys_of(tenant)
         rows = self._db.execute("select handle, sealed, disabled, created from account where tenant = ?", (tenant,))
-        return sorted((_user(keys, *row) for row in rows), key=lambda user: user.id)
+        return sorted((user_from(keys, *row) for row in rows), key=lambda user: user.id)
 
     def change(
         self,
@@ -229,9 +229,15 @@ class Users:
         add(unit, Statement("delete from attempt where tenant = ? and handle = ?", (tenant, handle)))
 
     def _end_tokens(self, unit: Unit, tenant: str, name: str) -> None:
-        handle = handle_of(self._keys_of(tenant), name)
-        delete = "delete from token where tenant = ? and handle = ?"
-        add(unit, Statement(delete, (tenant, handle), revokes=True))
+        """End tokens and sessions; whatever an application was given hangs on one of them or asks for the account."""
+        where: Values = (tenant, handle_of(self._keys_of(tenant), name))
+        add(
+            unit,
+            *(
+                Statement(f"delete from {what} where tenant = ? and handle = ?", where, revokes=True)
+                for what in ("token", "session")
+            ),
+        )
 
     def _person(self, tenant: str, name: str) -> User:
         user = self.find(tenant, name)
@@ -273,7 +279,8 @@ def no_account() -> Problem:
     return Problem(Kind.NOT_FOUND, "There is no such account.")
 
 
-def _user(keys: TenantKeys, handle: bytes, sealed: bytes, disabled: int, created: int) -> User:
+def user_from(keys: TenantKeys, handle: bytes, sealed: bytes, disabled: int, created: int) -> User:
+    """The account of a row; FAULT when the row was altered or moved."""
     profile = open_profile(keys, handle, sealed)
     return User(
         tenant=keys.name,

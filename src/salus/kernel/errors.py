@@ -72,6 +72,8 @@ class Problem(Exception):  # noqa: N818  it is the field's word (RFC 9457), and 
         detail: for the operator's log; redacted before it is written.
         issues: the single places, when several things are wrong; empty means `public` says it all.
         retry_after: seconds until it is worth trying again, for THROTTLED and UNAVAILABLE.
+        challenge: what an UNAUTHENTICATED answer asks for beyond a token: parameters of `WWW-Authenticate`, such as
+            `error="insufficient_user_authentication", max_age=300` (RFC 9470); a constant of the program, never input.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Problem(Exception):  # noqa: N818  it is the field's word (RFC 9457), and 
         *,
         issues: tuple[Issue, ...] = (),
         retry_after: int | None = None,
+        challenge: str = "",
     ) -> None:
         super().__init__(public)
         self.kind = kind
@@ -89,6 +92,7 @@ class Problem(Exception):  # noqa: N818  it is the field's word (RFC 9457), and 
         self.detail = detail
         self.issues = issues
         self.retry_after = retry_after
+        self.challenge = challenge
 
     def __repr__(self) -> str:
         return f"Problem({self.kind.value}: {self.public})"

@@ -63,10 +63,16 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Lifetimes of tokens."""
+    """Lifetimes of tokens, and what signing in asks for."""
 
     token_hours: int = 12
     service_token_days: int = 365
+    laboratory_accounts: str = ""  # login names of a test laboratory's machines, separated by commas
+
+    @property
+    def laboratory(self) -> frozenset[str]:
+        """The accounts for which a password alone is enough; empty outside a test laboratory."""
+        return frozenset(name.strip() for name in self.laboratory_accounts.split(",")) - {""}
 
 
 class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
