@@ -2,8 +2,8 @@
 """Reading an authorization request: pure rules over its parameters.
 
 Two steps. `destination` says which application asks and where answers may go; until it has returned nothing is sent
-anywhere, and what is wrong is told to the person at the browser (RFC 6749 section 4.1.2.1). `read` judges the rest; what
-is wrong there goes back to the application.
+anywhere, and what is wrong is told to the person at the browser (RFC 6749 section 4.1.2.1). `read` judges the rest, and
+what is wrong there goes back to the application.
 
 SMART App Launch 2.2 "Obtain authorization code", OAuth 2.1, RFC 7636, RFC 8707, OpenID Connect Core 3.1.2.1.
 """
