@@ -18,6 +18,7 @@ from salus.access.load import load_policy
 from salus.access.purposes import PURPOSES
 from salus.access.relations import Relations, RelationWrites
 from salus.access.relations import prepare as prepare_relations
+from salus.app.applications import Applications
 from salus.app.providers import provider_of
 from salus.audit.event import Event, EventType, Outcome
 from salus.audit.journal import Journal
@@ -31,6 +32,8 @@ from salus.crypto.leases import Limits
 from salus.crypto.wiping import wipe
 from salus.fhir.validate.terms import Asked
 from salus.fhir.validate.validator import Validator
+from salus.identity.clients.store import prepare as prepare_clients
+from salus.identity.clients.store import sweep as sweep_clients
 from salus.identity.passwords import PasswordHasher
 from salus.identity.people_store import prepare as prepare_people
 from salus.identity.people_store import sweep as sweep_people
@@ -64,6 +67,7 @@ KNOWLEDGE = "knowledge.db"
 CHECKPOINTS = "checkpoints"
 JOURNALS = "journals"
 INDEXING_LOCK = "reindex.lock"
+IDENTITY = (prepare_identity, prepare_people, prepare_clients)  # tables; the first come first
 
 
 @dataclass(slots=True)
@@ -81,6 +85,7 @@ class House:
     Attributes:
         services: what interactions use.
         keyring, tokens, users, sessions, sign_in: for signing in and for administration.
+        apps: applications and services, and how they prove who they are.
         desk, holds: erasures, and what stands against them.
         knowledge: definitions and code systems, of all tenants.
         indexing: whoever holds it indexes records anew.
@@ -110,8 +115,7 @@ class House:
         self.db = open_database(folder / DATABASE, page_key)
         if page_key is not None:  # None only where `bench/` measures without page encryption
             wipe(page_key)
-        rooms = (prepare_records, prepare_audit, prepare_relations, prepare_identity, prepare_people, prepare_privacy)
-        for prepare in rooms:
+        for prepare in (prepare_records, prepare_audit, prepare_relations, *IDENTITY, prepare_privacy):
             prepare(self.db)
         self.access: Access = stand.access(Access(policy, Relations(self.db), self._surrogate))
         journals, journal_secret = folder / JOURNALS, self.keyring.page_key("journals")
@@ -140,7 +144,7 @@ class House:
             sessions=self.sessions,
         )
         self.sign_in = SignIn(self.db, self.keyring.tenant, self.users, hasher, self.clock)
-        identity = IdentityWrites(self.clock, self._forget_access, self.sessions.touches, (sweep_people,))
+        identity = IdentityWrites(self.clock, self._forget_access, self.sessions.touches, (sweep_people, sweep_clients))
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.indexing = FileLock(folder / INDEXING_LOCK)
         records = (RecordsWriter(), ContentWrites(self.clock), RelationWrites())
@@ -148,6 +152,7 @@ class House:
         self.desk = Desk(self.db, self.keyring.tenant)
         self.holds: list[Hold] = []
         self.writer = Writer(self.db, self._lock, participants)
+        self.apps = Applications(settings, self.db, self.keyring.tenant, self.users, self.writer, self.clock)
         # It may be made much later, so it asks for its key when it needs one, and wipes it.
         self.knowledge = Library(folder / KNOWLEDGE, lambda: self.keyring.page_key("knowledge"))
         store = Store(self.db, self.keyring)

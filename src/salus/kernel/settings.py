@@ -75,6 +75,13 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return frozenset(name.strip() for name in self.laboratory_accounts.split(",")) - {""}
 
 
+class Fetch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Documents that are fetched from addresses which others named: keys of clients, metadata of identity providers."""
+
+    private_hosts: str = ""  # host or host:port, separated by commas
+    ca_file: str = ""
+
+
 class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Definitions of others: FHIR packages and code systems."""
 
@@ -123,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: Keys = msgspec.field(default_factory=Keys)
     access: Access = msgspec.field(default_factory=Access)
     identity: Identity = msgspec.field(default_factory=Identity)
+    fetch: Fetch = msgspec.field(default_factory=Fetch)
     knowledge: Knowledge = msgspec.field(default_factory=Knowledge)
     validation: Validation = msgspec.field(default_factory=Validation)
     limits: Limits = msgspec.field(default_factory=Limits)
@@ -145,6 +153,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "keys": Keys,
     "access": Access,
     "identity": Identity,
+    "fetch": Fetch,
     "knowledge": Knowledge,
     "validation": Validation,
     "limits": Limits,
