@@ -108,7 +108,7 @@ class KeySets:
             found = keys.read(answer.body) if answer.status == 200 else None
             lasts = _lasts_ms(answer.headers, now) if found is not None else FAILED_MS
         except Problem as problem:
-            _log.warning("keys of a client: %s", problem.detail or problem.public)
+            _log.warning("keys of a client: %s", problem.detail)
             found, lasts = None, FAILED_MS
         kept = _Kept(found, now + lasts, reloaded_ms)
         self._kept[place] = kept
