@@ -203,9 +203,10 @@ def test_every_interaction_is_audited() -> None:
 
 def test_access_is_asked_for_in_every_interaction() -> None:
     """By `decide`, or by handing the whole to something that decides; a batch hands each entry on."""
-    deciding = re.compile(r"\.decide\(|\b(permits_of|stage|stage_matching|stage_writes|match_one|_carry_out|_get)\(")
+    asking = "permits_of|permitted|stage|stage_matching|stage_writes|match_one|_carry_out|_get"
+    deciding = re.compile(rf"\.decide\(|\b({asking})\(")
     stories = {
-        f"{name}:{node.name}": ast.unparse(tree if name.endswith("batch.py") else node)
+        f"{name}:{node.name}": ast.unparse(tree if name.endswith(("batch.py", "staging.py")) else node)
         for name, tree in modules().items()
         if name.startswith("records/interactions/")
         for node in tree.body

@@ -17,6 +17,11 @@ class Breath:
     def __init__(self) -> None:
         self._since = perf_counter()
 
+    @property
+    def due(self) -> bool:
+        """Whether the slice is used up; for loops whose steps are shorter than asking `pause` costs."""
+        return perf_counter() - self._since > _SLICE
+
     async def pause(self) -> None:
         """Call between steps that are short themselves."""
         while perf_counter() - self._since > _SLICE:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import zstandard
@@ -29,6 +30,7 @@ from salus.knowledge.versions import newness
 Resource = dict[str, Any]
 
 _KEPT = 2_000  # opened resources, in one process
+_ABSENT = 0.005  # seconds between two looks for a database that is not there; a look costs more than it seems
 _LONGEST = 500  # characters of a url that is remembered: what is asked for comes from outside
 
 
@@ -52,6 +54,7 @@ class Library:
         self._path = path
         self._page_key = page_key
         self._db: Connection | None = None
+        self._look_again = 0.0
         self._seen = -1
         self._generation = 0
         self._found: OrderedDict[tuple[str, str, str], Resource | None] = OrderedDict()
@@ -91,7 +94,11 @@ class Library:
     def refresh(self) -> None:
         """Notice what another process has changed; asked for once at the start of a request."""
         if self._db is None:
+            now = monotonic()
+            if now < self._look_again:
+                return
             if not self._path.exists():
+                self._look_again = now + _ABSENT
                 return
             self.writable()
         seen = self._read("pragma data_version")

@@ -38,63 +38,113 @@ class Prepared:
     defines: Define | None = None
 
 
-def prepare(
-    ctx: Context,
-    permit: Permit,
-    resource: dict[str, Any],
-    *,
-    id_: str,
-    version: int,
-    base: int | None,
-    method: str,
-    content: bytes = b"",
-) -> Prepared:
-    """Stamp, judge, index and seal one new version.
+@dataclass(slots=True)
+class Draft:
+    """A version that is being made; `Drafting` fills in the rest, stage by stage.
 
-    Args:
+    Attributes:
         permit: for creating or updating this type; its conditions are held against the new content.
         resource: validated; its `id`, `meta.versionId` and `meta.lastUpdated` are replaced.
         base: the version it follows; 0 if none may exist, None for an id that the server has just assigned.
         content: name of a content in chunks that is committed with it.
-
-    Raises:
-        Problem: INVALID for a Binary with a context or content that is not there; FORBIDDEN
-            when the permit does not cover this content (for example somebody else's patient).
+        claiming: with whose permit it is asked whether the id of a new record belongs to a hidden one.
+        updated: instant of the version, milliseconds.
+        facts: what access judges the version by.
+        terms: blind tokens, separated by spaces.
     """
-    tenant = ctx.actor.tenant
-    keys = ctx.store.keys(tenant)
-    updated = ctx.services.clock.now_ms()
-    stamped = _stamp(resource, id_, version, updated)
-    state, registry = ctx.store.registries.of(tenant)
-    view = lens(ctx.base, registry)
-    facts = facts_of_resource(stamped, keys.surrogate, view.compartment, view.bases)
-    if permit.type == BINARY:
-        facts = facts_within(ctx, stamped, facts)
-    if not permit.allows(facts):
-        raise Problem(Kind.FORBIDDEN, f"You may not write this {permit.type}.", "content is outside the grant")
-    if permit.type == BINARY and not content:
-        check_attached(ctx, permit, stamped, ctx.store.rid(tenant, permit.type, id_), facts.owners)
-    change, body = ctx.store.seal(
-        tenant,
-        resource=stamped,
-        facts=facts,
-        terms=terms_of(keys.index(), view.extractor, stamped),
-        version=version,
-        base=base,
-        method=method,
-        updated=updated,
-        indexed=state.stamp,
-    )
-    relation = relations(tenant, stamped, change.rid, facts.owners, keys.surrogate, view.bases)
-    action: Action = "C" if method == "POST" or version == 1 else "U"
-    return Prepared(
-        change,
-        relation,
-        Version(permit.type, id_, version, updated, False, method, body),
-        entities(facts.owners, permit.type, id_, version, action),
-        permit.reason,
-        _defines(ctx, stamped, change.rid),
-    )
+
+    permit: Permit
+    resource: dict[str, Any]
+    id: str
+    version: int
+    base: int | None
+    method: str
+    content: bytes = b""
+    claiming: Permit | None = None
+    updated: int = 0
+    facts: Facts | None = None
+    terms: str = ""
+
+
+class Drafting:
+    """Judges, indexes and seals drafts.
+
+    Many drafts go through one stage after the other together: what a stage needs stays in the processor's cache, which
+    makes it about a third faster than one draft after the other. One object serves for a short while only: it reads
+    with the search parameters that there were when it was made. A commit refuses tokens that are older than they are.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._tenant = ctx.actor.tenant
+        self._keys = ctx.store.keys(self._tenant)
+        self._state, registry = ctx.store.registries.of(self._tenant)
+        self._view = lens(ctx.base, registry)
+
+    def judge(self, draft: Draft) -> None:
+        """Stamp a draft and hold it against its permit.
+
+        Raises:
+            Problem: FORBIDDEN when the permit does not cover this content (for example somebody else's patient) or the
+                id belongs to a hidden record; INVALID for a Binary with a context or content that is not there.
+        """
+        ctx, permit = self._ctx, draft.permit
+        draft.updated = ctx.services.clock.now_ms()
+        draft.resource = _stamp(draft.resource, draft.id, draft.version, draft.updated)
+        found = facts_of_resource(draft.resource, self._keys.surrogate, self._view.compartment, self._view.bases)
+        if permit.type == BINARY:
+            found = facts_within(ctx, draft.resource, found)
+        if not permit.allows(found):
+            raise _outside(permit, "content is outside the grant")
+        if permit.type == BINARY and not draft.content:
+            rid = ctx.store.rid(self._tenant, permit.type, draft.id)
+            check_attached(ctx, permit, draft.resource, rid, found.owners)
+        # Asked last: content outside the grant must not find out which ids are taken.
+        if draft.claiming is not None and ctx.store.taken(draft.claiming, draft.id):
+            raise _outside(permit, "the id belongs to a hidden record")
+        draft.facts = found
+
+    def index(self, draft: Draft) -> None:
+        """Find the tokens of a judged draft."""
+        draft.terms = terms_of(self._keys.index(), self._view.extractor, draft.resource)
+
+    def seal(self, draft: Draft) -> Prepared:
+        """Make a judged and indexed draft what can be committed."""
+        type_, version, facts = draft.permit.type, draft.version, draft.facts
+        if facts is None:
+            raise Problem(Kind.FAULT, "Something went wrong on our side.", "a draft that nobody judged")
+        change, body = self._ctx.store.seal(
+            self._tenant,
+            resource=draft.resource,
+            facts=facts,
+            terms=draft.terms,
+            version=version,
+            base=draft.base,
+            method=draft.method,
+            updated=draft.updated,
+            indexed=self._state.stamp,
+        )
+        action: Action = "C" if draft.method == "POST" or version == 1 else "U"
+        return Prepared(
+            change,
+            relations(self._tenant, draft.resource, change.rid, facts.owners, self._keys.surrogate, self._view.bases),
+            Version(type_, draft.id, version, draft.updated, False, draft.method, body),
+            entities(facts.owners, type_, draft.id, version, action),
+            draft.permit.reason,
+            _defines(self._ctx, draft.resource, change.rid),
+        )
+
+
+def prepare(ctx: Context, draft: Draft) -> Prepared:
+    """Stamp, judge, index and seal one new version; raises Problem as `Drafting.judge`."""
+    drafting = Drafting(ctx)
+    drafting.judge(draft)
+    drafting.index(draft)
+    return drafting.seal(draft)
+
+
+def _outside(permit: Permit, detail: str) -> Problem:
+    return Problem(Kind.FORBIDDEN, f"You may not write this {permit.type}.", detail)
 
 
 def prepare_deletion(ctx: Context, permit: Permit, *, id_: str, facts: Facts, base: int) -> Prepared:

@@ -26,7 +26,8 @@ from salus.records.importing.items import Item, Lines, made_id, of_bundle, parts
 from salus.records.importing.sources import Document
 from salus.records.interactions import update
 from salus.records.interactions.entry import Fresh
-from salus.records.interactions.transaction import Staging, stage_writes
+from salus.records.interactions.staging import Staging
+from salus.records.interactions.transaction import stage_writes
 from salus.records.persevere import persevering
 from salus.records.store.write import RecordsPart
 

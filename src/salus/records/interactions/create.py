@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 from salus.access.permissions import Permission
+from salus.access.permit import Permit
 from salus.audit.event import EventType
 from salus.kernel.commit import Unit
 from salus.kernel.ids import uuid7
 from salus.records.context import Context, audited
-from salus.records.draft import Prepared, prepare, unit_of
+from salus.records.draft import Draft, Prepared, prepare, unit_of
 from salus.records.finding import match_one
 from salus.records.judging import MANY, judge_many
 from salus.records.persevere import persevering
@@ -27,10 +28,20 @@ def stage(
     content: bytes = b"",
 ) -> Prepared:
     """Decide, validate (if it was not) and seal a new record under `id_` or a new id; raises Problem as `create`."""
-    permit = ctx.decide(Permission.RECORD_CREATE, type_)
+    permit = permitted(ctx, type_)
     if not judged:
         ctx.services.validator.check(resource, type_)
-    return prepare(ctx, permit, resource, id_=id_ or uuid7(), version=1, base=None, method="POST", content=content)
+    return prepare(ctx, first(permit, resource, id_, content))
+
+
+def permitted(ctx: Context, type_: str) -> Permit:
+    """Ask whether records of a type may be made; raises Problem(FORBIDDEN)."""
+    return ctx.decide(Permission.RECORD_CREATE, type_)
+
+
+def first(permit: Permit, resource: dict[str, Any], id_: str | None = None, content: bytes = b"") -> Draft:
+    """The first version of a record, under `id_` or a new id."""
+    return Draft(permit, resource, id_ or uuid7(), version=1, base=None, method="POST", content=content)
 
 
 @audited(EventType.RECORD_CREATE)

@@ -17,7 +17,7 @@ from salus.fhir.patch.result import settle
 from salus.fhir.references import rewrite
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context, audited
-from salus.records.draft import Prepared, prepare, unit_of
+from salus.records.draft import Draft, Prepared, prepare, unit_of
 from salus.records.finding import match_one
 from salus.records.persevere import persevering
 from salus.records.store.read import facts_of
@@ -61,7 +61,7 @@ def stage(
     after = settle(before, patch(before))
     rewrite(after, targets)
     ctx.services.validator.check(after, type_)
-    return prepare(ctx, permit, after, id_=id_, version=row.version + 1, base=row.version, method="PATCH")
+    return prepare(ctx, Draft(permit, after, id_, row.version + 1, row.version, "PATCH"))
 
 
 @audited(EventType.RECORD_UPDATE)

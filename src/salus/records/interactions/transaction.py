@@ -9,60 +9,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from itertools import groupby
 
-from salus.access.permissions import Permission
-from salus.audit.event import Entity, EventType
+from salus.audit.event import EventType
 from salus.fhir.patch import of_entry
-from salus.fhir.references import rewrite
 from salus.kernel.breath import Breath
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.kernel.ids import uuid7
 from salus.records.context import Context, audited
-from salus.records.draft import Prepared, unit_of
+from salus.records.draft import unit_of
 from salus.records.finding import Found, match_one
-from salus.records.interactions import create, delete, patch, update
+from salus.records.interactions import delete, patch
 from salus.records.interactions.answer import Answer, answer_deleted, answer_found, answer_made
 from salus.records.interactions.entry import Entry, placed
 from salus.records.interactions.get import check_get, get_in_bundle
-from salus.records.interactions.targets import Targets, pin
+from salus.records.interactions.staging import Staging, name, promise, stage_wholes
+from salus.records.interactions.targets import Targets
 from salus.records.persevere import RACED, persevering
-from salus.records.store.write import Guard
-from salus.records.wording import absent, wrong_id
+from salus.records.wording import absent
 
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
-
-
-@dataclass(slots=True)
-class Staging:
-    """What the entries of a Bundle have come to so far.
-
-    Attributes:
-        pins: whether references may ask to become version-specific.
-        prepared: versions to be written.
-        guards: what conditional entries rely on.
-        answers: by position in the Bundle.
-        read: records that conditional entries found.
-        named: (type, id) of everything that is changed.
-        kept: (type, id) of everything that conditional creates rely on.
-        same: entries that ask for the same new record as an earlier one, by position.
-        written: `Type/id` of every record that an entry makes or changes.
-        promised: versions that references were given, by `Type/id`.
-        matches: what the conditions of conditional updates match, by position.
-    """
-
-    pins: bool = False
-    prepared: list[Prepared] = field(default_factory=list)
-    guards: list[Guard] = field(default_factory=list)
-    answers: dict[int, Answer] = field(default_factory=dict)
-    read: list[Entity] = field(default_factory=list)
-    named: set[tuple[str, str]] = field(default_factory=set)
-    kept: set[tuple[str, str]] = field(default_factory=set)
-    same: dict[int, Entry] = field(default_factory=dict)
-    written: set[str] = field(default_factory=set)
-    promised: dict[str, int] = field(default_factory=dict)
-    matches: dict[int, tuple[Found | None, Guard]] = field(default_factory=dict)
+_WHOLE = {"POST", "PUT"}
 
 
 @audited(EventType.RECORD_TRANSACTION)
@@ -106,9 +73,19 @@ async def stage_writes(ctx: Context, entries: Sequence[Entry], staging: Staging)
             await breath.pause()
     matched = await _resolve_conditions(ctx, entries, staging, breath)
     targets = _targets(ctx, entries, matched, staging)
-    ordered = sorted((entry for entry in entries if not entry.reads), key=lambda entry: _ORDER[entry.method])
-    for entry in ordered:
-        if entry.index not in staging.answers and entry.index not in staging.same:
+    todo = sorted(
+        (
+            entry
+            for entry in entries
+            if not (entry.reads or entry.index in staging.answers or entry.index in staging.same)
+        ),
+        key=lambda entry: _ORDER[entry.method],
+    )
+    for wholes, some in groupby(todo, key=lambda entry: entry.method in _WHOLE):
+        if wholes:
+            await stage_wholes(ctx, list(some), targets, staging, breath)
+            continue
+        for entry in some:
             with placed(entry):
                 _stage_one(ctx, entry, targets, staging)
             await breath.pause()
@@ -137,42 +114,27 @@ def _refuse_reading_by_new_relation(ctx: Context, entries: Sequence[Entry], stag
 
 
 def _stage_one(ctx: Context, entry: Entry, targets: Targets, staging: Staging) -> None:
+    """Stage a DELETE or a PATCH."""
     if entry.method == "DELETE":
         _stage_delete(ctx, entry, staging)
         return
-    resource = entry.resource
-    if resource is None:
+    if entry.resource is None:
         raise Problem(Kind.INCORRECT, f"{entry.method} needs a resource.")
+    target = entry.id or _one_match(ctx, entry)
+    name(entry, target, staging)
     seen = targets.seen_from(entry.full_url)
-    if entry.method == "PATCH":
-        target = entry.id or _one_match(ctx, entry)
-        _name(entry, target, staging)
-        made, new = patch.stage(ctx, entry.type, target, of_entry(resource), entry.if_match, seen), False
-    else:
-        rewrite(resource, seen)
-        if staging.pins:
-            pin(resource, lambda target: _promise(ctx, target, staging))
-        made, new = _stage_resource(ctx, entry, resource, staging)
+    made = patch.stage(ctx, entry.type, target, of_entry(entry.resource), entry.if_match, seen)
     staging.prepared.append(made)
-    staging.answers[entry.index] = answer_made(made.version, new)
-
-
-def _stage_resource(ctx: Context, entry: Entry, resource: dict[str, Any], staging: Staging) -> tuple[Prepared, bool]:
-    if entry.method == "POST":
-        return create.stage(ctx, entry.type, resource, entry.id), True
-    if entry.query:
-        return _stage_conditional_update(ctx, entry, resource, staging)
-    _name(entry, entry.id, staging)
-    return update.stage(ctx, entry.type, entry.id, resource, entry.if_match)
+    staging.answers[entry.index] = answer_made(made.version, False)
 
 
 def _stage_delete(ctx: Context, entry: Entry, staging: Staging) -> None:
     if entry.query:
         gone = delete.stage_matching(ctx, entry.type, entry.query, entry.if_match, "request.url")
         for one in gone:
-            _name(entry, one.version.id, staging)
+            name(entry, one.version.id, staging)
     else:
-        _name(entry, entry.id, staging)
+        name(entry, entry.id, staging)
         one_gone = delete.stage(ctx, entry.type, entry.id, entry.if_match)
         gone = [one_gone] if one_gone else []
     staging.prepared += gone
@@ -184,18 +146,6 @@ def _one_match(ctx: Context, entry: Entry) -> str:
     if found is None:
         raise absent()
     return found.version.id
-
-
-def _stage_conditional_update(
-    ctx: Context, entry: Entry, resource: dict[str, Any], staging: Staging
-) -> tuple[Prepared, bool]:
-    found, guard = staging.matches[entry.index]
-    if found is None:
-        staging.guards.append(guard)
-    elif resource.get("id", found.version.id) != found.version.id:
-        raise wrong_id("resource.id")
-    _name(entry, found.version.id if found else f"?{entry.query}", staging)
-    return update.stage(ctx, entry.type, entry.id, {**resource, "id": entry.id}, entry.if_match)
 
 
 async def _resolve_conditions(
@@ -252,7 +202,7 @@ def _targets(ctx: Context, entries: Sequence[Entry], matched: dict[int, Found], 
             staging.written.add(f"{entry.type}/{entry.id}")
         if entry.full_url and entry.id and not entry.reads:
             _map(entry, mapping, sent)
-    return Targets(ctx, mapping, sent, lambda target: _promise(ctx, target, staging))
+    return Targets(ctx, mapping, sent, lambda target: promise(ctx, target, staging))
 
 
 def _map(entry: Entry, mapping: dict[str, str], sent: dict[str, str]) -> None:
@@ -279,32 +229,9 @@ def _future_id(entry: Entry, found: Found | None) -> str:
     return sent if isinstance(sent, str) and sent else uuid7()
 
 
-def _promise(ctx: Context, target: str, staging: Staging) -> int:
-    """The version that a record of this Bundle gets; 0 for any other."""
-    if target not in staging.written:
-        return 0
-    if target not in staging.promised:
-        type_, _, id_ = target.partition("/")
-        staged = next((one for one in staging.prepared if (one.version.type, one.version.id) == (type_, id_)), None)
-        if staged is None:
-            row = ctx.store.newest(ctx.decide(Permission.RECORD_UPDATE, type_), id_)
-            staging.promised[target] = row.version + 1 if row is not None else 1
-        else:
-            staging.promised[target] = staged.version.version
-    return staging.promised[target]
-
-
 def _keep_promises(staging: Staging) -> None:
     """A reference may have been given the version after one that was the newest then, and is not any more."""
     for one in staging.prepared:
         promised = staging.promised.get(f"{one.version.type}/{one.version.id}")
         if promised not in {None, one.version.version}:
             raise Problem(Kind.CONFLICT, "Someone else changed a record of the transaction at the same time.", RACED)
-
-
-def _name(entry: Entry, id_: str, staging: Staging) -> None:
-    """Note what an entry changes; no other may change it or rely on it (https://hl7.org/fhir/R4/http.html#trules)."""
-    if (entry.type, id_) in staging.named or (entry.type, id_) in staging.kept:
-        text = "The transaction names this record twice."
-        raise Problem(Kind.INCORRECT, text, issues=(Issue("duplicate", text),))
-    staging.named.add((entry.type, id_))

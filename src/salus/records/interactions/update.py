@@ -7,11 +7,12 @@ import re
 from typing import Any
 
 from salus.access.permissions import Permission
+from salus.access.permit import Permit
 from salus.audit.event import EventType
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.kernel.ids import uuid7
 from salus.records.context import Context, audited
-from salus.records.draft import Prepared, prepare, unit_of
+from salus.records.draft import Draft, Prepared, prepare, unit_of
 from salus.records.finding import match_one
 from salus.records.persevere import persevering
 from salus.records.store.store import Version
@@ -41,30 +42,57 @@ def stage(
     Returns:
         The staged version, and whether it makes the record.
     """
+    permit = permitted(ctx, type_, id_)
+    ctx.services.validator.check(resource, type_)
+    draft, made = following(ctx, permit, id_, resource, if_match, content=content)
+    return prepare(ctx, draft), made
+
+
+def permitted(ctx: Context, type_: str, id_: str) -> Permit:
+    """Ask whether records of a type may be replaced; raises Problem(INCORRECT) for an unfit id, FORBIDDEN."""
     if not _ID.fullmatch(id_):
         text = "An id has 1 to 64 letters, digits, hyphens and dots."
         raise Problem(Kind.INCORRECT, text, issues=(Issue("value", text, f"{type_}.id"),))
     permit = ctx.decide(Permission.RECORD_UPDATE, type_)
     if permit.masked:
         raise Problem(Kind.FORBIDDEN, f"You see only a part of {type_} records and may not replace one.", "masked")
-    ctx.services.validator.check(resource, type_)
+    return permit
+
+
+def following(
+    ctx: Context,
+    permit: Permit,
+    id_: str,
+    resource: dict[str, Any],
+    if_match: int | None = None,
+    *,
+    content: bytes = b"",
+) -> tuple[Draft, bool]:
+    """The version that follows what is there, or the first one; not judged yet.
+
+    Args:
+        permit: from `permitted`.
+        resource: validated.
+
+    Returns:
+        The draft, and whether it makes the record.
+
+    Raises:
+        Problem: INCORRECT when the ids differ, PRECONDITION when `if_match` is not the newest, FORBIDDEN without a
+            grant to make what is not there.
+    """
+    type_ = permit.type
     if resource.get("id") != id_:
         raise wrong_id(f"{type_}.id")
     row = ctx.store.newest(permit, id_)
     if row is None:
         if if_match is not None:
             raise stale()
-        first = ctx.decide(Permission.RECORD_CREATE, type_)
-        prepared = prepare(ctx, first, resource, id_=id_, version=1, base=0, method="PUT", content=content)
-        # Asked last, told in the words of `prepare`: content outside the grant must not find out which ids are taken.
-        if ctx.store.taken(permit, id_):
-            raise Problem(Kind.FORBIDDEN, f"You may not write this {type_}.", "the id belongs to a hidden record")
-        return prepared, True
+        making = ctx.decide(Permission.RECORD_CREATE, type_)
+        return Draft(making, resource, id_, 1, 0, "PUT", content, claiming=permit), True
     if if_match is not None and if_match != row.version:
         raise stale()
-    following, base = row.version + 1, row.version
-    prepared = prepare(ctx, permit, resource, id_=id_, version=following, base=base, method="PUT", content=content)
-    return prepared, bool(row.deleted)
+    return Draft(permit, resource, id_, row.version + 1, row.version, "PUT", content), bool(row.deleted)
 
 
 @audited(EventType.RECORD_UPDATE)
