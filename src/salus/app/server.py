@@ -23,6 +23,9 @@ from salus.http.table import routes
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings, load
+from salus.web.assets import Assets
+from salus.web.reception import Reception
+from salus.web.table import pages
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +41,15 @@ def build_application(house: House) -> Application:
     """The ASGI application over an open house, which it closes when the server stops."""
     house.keep_reads()
     indexer, renewer = Indexer(house), Renewer(house)
+    reception = Reception(house.sessions, Assets())
+    reader = AuditReader(house.db, house.keyring.tenant, house.settled)
     made = Application(
         house.services,
         house.tokens,
-        routes(Signing(house), AuditReader(house.db, house.keyring.tenant, house.settled), partial(_ready, house)),
+        routes(Signing(house), reader, partial(_ready, house), pages(reception)),
         startup=lambda: _start(house, made, indexer, renewer),
         shutdown=lambda: _stop(house, indexer, renewer),
+        pages=reception,
     )
     return made
 

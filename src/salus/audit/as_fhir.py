@@ -99,6 +99,7 @@ _KINDS: dict[EventType, tuple[_Coded, _Coded | None, str]] = {
     EventType.SERVER_START: _dicom("110100", "Application Activity", ("110120", "Application Start"), "E"),
     EventType.SERVER_STOP: _dicom("110100", "Application Activity", ("110121", "Application Stop"), "E"),
     EventType.SERVER_CERTIFICATE: _dicom("110113", "Security Alert", ("110129", "Security Configuration"), "C"),
+    EventType.PAGE_VIEW: _dicom("110100", "Application Activity", None, "R"),
 }
 
 # https://hl7.org/fhir/R4/valueset-audit-event-outcome.html

@@ -71,6 +71,7 @@ class EventType(StrEnum):
     SERVER_START = "server.start"
     SERVER_STOP = "server.stop"
     SERVER_CERTIFICATE = "server.certificate"
+    PAGE_VIEW = "page.view"
 
 
 DESCRIPTIONS: dict[EventType, str] = {
@@ -122,6 +123,7 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.SERVER_START: "The server began to answer.",
     EventType.SERVER_STOP: "The server stopped answering.",
     EventType.SERVER_CERTIFICATE: "A certificate of the server was issued; the entry has its fingerprint.",
+    EventType.PAGE_VIEW: "Somebody who is signed in opened a page about themselves; the entry names it.",
 }
 
 

@@ -41,6 +41,7 @@ SECURITY_HEADERS: tuple[Header, ...] = (
 _METHODS = {"HEAD": "GET"}
 """HEAD is answered like GET, without the body (RFC 9110 section 9.3.2, https://hl7.org/fhir/R4/http.html#head)."""
 
+_FOR_PROGRAMS = {"fhir", "auth", "oauth2", "scim", ".well-known", "health"}
 _LONGEST_NOTED = 500  # characters of an address in the audit log
 
 Lifespan = Callable[[], Awaitable[None]]
@@ -54,11 +55,24 @@ class Credentials(Protocol):
         ...
 
 
+class Pages(Protocol):
+    """Speaks to people at a browser; `salus.web` provides it."""
+
+    def recognise(self, request: Request, tenant: str) -> Actor:
+        """Who the session cookie of a request stands for. Raises Problem(UNAUTHENTICATED)."""
+        ...
+
+    def failure(self, request: Request, request_id: str, problem: Problem) -> Response:
+        """Tell about a failure."""
+        ...
+
+
 class Application:
     """What the server calls for each request.
 
     Args:
         startup, shutdown: run by the server around its life.
+        pages: knows people by their session, and tells them about failures.
     """
 
     def __init__(
@@ -69,10 +83,12 @@ class Application:
         *,
         startup: Lifespan,
         shutdown: Lifespan,
+        pages: Pages | None = None,
     ) -> None:
         self._services = services
         self._credentials = credentials
         self._router = router
+        self._pages = pages
         self._startup = startup
         self._shutdown = shutdown
         limits = services.limits
@@ -99,10 +115,11 @@ class Application:
         except Problem as problem:
             if problem.kind in {Kind.FAULT, Kind.UNAVAILABLE}:
                 _log.error("request %s: %s: %s", request_id, problem.kind.value, problem.detail)
-            response = await _told(request, problem)
+            response = await self._told(request, request_id, problem)
         except Exception as error:  # noqa: BLE001  the last line: tell nothing, log the kind of error only
             _log.error("request %s: %s", request_id, _where(error))
-            response = await _told(request, Problem(Kind.FAULT, "Something went wrong on our side."))
+            fault = Problem(Kind.FAULT, "Something went wrong on our side.")
+            response = await self._told(request, request_id, fault)
         response.headers.append((b"x-request-id", request_id.encode()))
         if self._parting and scope["http_version"].startswith("1"):
             response.headers.append((b"connection", b"close"))
@@ -118,15 +135,14 @@ class Application:
             route, values = self._router.find(_METHODS.get(request.method, request.method), segments)
         except Problem as problem:
             self._unknown.take(request.address)
-            response = problem_response(problem)
+            request.page = _opened_in_a_browser(request, segments)
+            response = await self._told(request, request_id, problem)
             if problem.kind is Kind.METHOD:
                 response.headers.append((b"allow", ", ".join(self._router.methods(segments)).encode()))
             return response
+        request.page = route.page
         if route.permission == PUBLIC:
-            self._unknown.take(request.address)
-            if route.method != "GET":  # signing in; whether the server is alive needs no keys
-                await self._warm(tenant)
-            actor = Actor(tenant, "anonymous", "user", (), "")
+            actor = await self._welcome(request, route, tenant)
         else:
             actor = await self._authenticate(request, request_id, tenant)
         context = Context(self._services, actor, request_id, request.address)
@@ -151,13 +167,36 @@ class Application:
             if level > LEVELS[AAL2] and LEVELS.get(actor.acr, 0) < level:
                 raise insufficient(Demand(AAL3))
 
-    async def _authenticate(self, request: Request, request_id: str, tenant: str) -> Actor:
+    async def _welcome(self, request: Request, route: Route, tenant: str) -> Actor:
+        """Who asks for what anybody may: on pages somebody with a session stays known."""
+        if route.free:
+            return Actor(tenant, "anonymous", "user", (), "")
+        if route.page or route.method != "GET":  # signing in; whether the server is alive needs no keys
+            await self._warm(tenant)
+        if route.page and self._pages is not None:
+            try:
+                actor = self._pages.recognise(request, tenant)
+            except Problem as problem:
+                if problem.kind is not Kind.UNAUTHENTICATED:
+                    raise
+            else:
+                self._known.take(actor.session)
+                return actor
+        self._unknown.take(request.address)
+        return Actor(tenant, "anonymous", "user", (), "")
+
+    def _identify(self, request: Request, tenant: str) -> Actor:
+        if request.page and self._pages is not None:
+            return self._pages.recognise(request, tenant)
         scheme, _, token = request.header(b"authorization").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Problem(Kind.UNAUTHENTICATED, "Send an access token: Authorization: Bearer …", "no token")
+        return self._credentials.lookup(tenant, token)
+
+    async def _authenticate(self, request: Request, request_id: str, tenant: str) -> Actor:
         try:
             await self._warm(tenant)
-            if scheme.lower() != "bearer" or not token:
-                raise Problem(Kind.UNAUTHENTICATED, "Send an access token: Authorization: Bearer …", "no token")
-            actor = self._credentials.lookup(tenant, token)
+            actor = self._identify(request, tenant)
         except Problem as problem:
             if problem.kind is Kind.NOT_FOUND:  # no such tenant: answered as a token that is not valid
                 problem = Problem(Kind.UNAUTHENTICATED, "The access token is not valid.", problem.detail)
@@ -191,6 +230,13 @@ class Application:
         self._services.audit.add(unit, event)
         await self._services.writer.submit(unit)
 
+    async def _told(self, request: Request, request_id: str, problem: Problem) -> Response:
+        if request.page and self._pages is not None:
+            return self._pages.failure(request, request_id, problem)
+        response = problem_response(problem)
+        await bring_into_form(request, response)
+        return response
+
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
@@ -210,10 +256,9 @@ async def _note_early_end(context: Context, request: Request, error: Exception) 
     await note_failure(context, EventType.REQUEST_FAILED, problem)
 
 
-async def _told(request: Request, problem: Problem) -> Response:
-    response = problem_response(problem)
-    await bring_into_form(request, response)
-    return response
+def _opened_in_a_browser(request: Request, segments: list[str]) -> bool:
+    """Whether a person came to an address that there is not, and not a program."""
+    return segments[0] not in _FOR_PROGRAMS and "text/html" in request.header(b"accept")
 
 
 def _where(error: BaseException) -> str:

@@ -59,6 +59,7 @@ class Request:
         raw_query: as on the wire.
         form_parameters: parameters that came in the body of a search.
         form: how the answer is wanted, once somebody has asked.
+        page: whether a person at a browser asks, who is told about failures by a page.
     """
 
     def __init__(self, scope: Scope, receive: Receive, body_limit: int) -> None:
@@ -68,6 +69,7 @@ class Request:
         self.raw_query: bytes = scope["query_string"]
         self.form_parameters: list[tuple[str, str]] = []
         self.form: Form | None = None
+        self.page = False
         self._client = scope.get("client")
         self._receive = receive
         self._limit = body_limit
@@ -168,9 +170,11 @@ async def send_response(send: Send, response: Response, always: Iterable[Header]
     """Write a response with the headers that every answer carries.
 
     Args:
+        always: what every answer carries; where an answer says something of its own under the same name, that counts.
         head: leave out the body, whose length is told all the same.
     """
-    headers = [*response.headers, *always]
+    own = {name for name, _ in response.headers}
+    headers = [*response.headers, *(header for header in always if header[0] not in own)]
     length = len(response.body) if response.length is None else response.length
     if response.body or response.length is not None:
         headers.append((b"content-type", response.content_type))

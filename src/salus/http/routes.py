@@ -52,6 +52,8 @@ class Route:
         doc: one sentence for `docs/reference/routes.md`.
         demand: how surely and how lately its caller must have been recognised (RFC 9470); None for whatever their roles
             demand at the sign-in.
+        page: is for people: a session cookie says who asks, and failures are drawn as a page.
+        free: given from memory to anybody, without counting.
     """
 
     method: str
@@ -60,6 +62,8 @@ class Route:
     handler: Handler
     doc: str
     demand: Demand | None = None
+    page: bool = False
+    free: bool = False
     segments: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -133,7 +137,7 @@ def _operation(segments: Sequence[str]) -> str:
 def _match(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:
     values: dict[str, str] = {}
     for expected, given in zip(pattern, segments, strict=True):
-        if expected[0] == "{":
+        if expected[:1] == "{":
             if not given or given[0] in "_$":  # names of operations and special pages are never ids
                 return None
             values[expected[1:-1]] = given
@@ -146,9 +150,9 @@ def split_path(path: str) -> tuple[str, list[str]]:
     """Take tenant and segments out of a path: `/fhir/…` is the tenant `default`, `/t/<tenant>/fhir/…` another.
 
     Returns:
-        The tenant's name and the segments from `fhir` (or `auth`, `health`) on.
+        The tenant's name and the segments from `fhir` (or `auth`, `health`) on; one empty segment for the front page.
     """
     segments = path.strip("/").split("/")
-    if segments[0] == "t" and len(segments) > 2:
-        return segments[1], segments[2:]
+    if segments[0] == "t" and len(segments) > 1:
+        return segments[1], segments[2:] or [""]
     return "default", segments

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from salus.access.permissions import Permission
 from salus.audit.reader import AuditReader
@@ -21,13 +21,14 @@ _ALL = "record:*"
 _COMPARTMENT = "Searches a compartment, `*` for all types."
 
 
-def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) -> Router:
+def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None], pages: Sequence[Route] = ()) -> Router:
     """The route table.
 
     Args:
         identity: signs people in and out.
         audit: reads the audit log.
         ready: raises when keys or database are away.
+        pages: the routes for people, which `salus.web` draws.
     """
     p = Permission
     record = "/fhir/{type}/{id}"
@@ -89,4 +90,5 @@ def routes(identity: Identity, audit: AuditReader, ready: Callable[[], None]) ->
             Route("POST", f"{record}/_search", p.RECORD_SEARCH, searching.of_compartment, _COMPARTMENT),
         ]
     )
+    known.extend(pages)
     return Router(known)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages for people: signing in, factors, account. Draws what `salus.identity` asks next; decides nothing."""
