@@ -33,12 +33,17 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.kms
 	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# The editable install builds them too; this catches up with what has changed since.
+.PHONY: assets
+assets: $(VENV)/.run ## what the pages are made of, from npm (only what has changed)
+	@$(BIN)/python build_assets.py
+
 .PHONY: setup
-setup: $(VENV)/.dev ## make .venv with everything for development
+setup: $(VENV)/.dev assets ## make .venv with everything for development
 
 # ── the main job ─────────────────────────────────────────────────────────────────────────────────────────────────────
 .PHONY: demo
-demo: $(VENV)/.run $(if $(findstring openbao,$(ARGS)),$(VENV)/.dev) ## a clinic of invented patients on https://localhost:8443 (ARGS="--patients 200 --port 9443")
+demo: $(VENV)/.run assets $(if $(findstring openbao,$(ARGS)),$(VENV)/.dev) ## a clinic of invented patients on https://localhost:8443 (ARGS="--patients 200 --port 9443")
 	$(BIN)/salus demo $(ARGS)
 
 # ── checks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -56,9 +61,10 @@ contracts: $(VENV)/.dev ## which room may import which
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: pytest
-pytest: $(VENV)/.dev ## tests only (ARGS="-k attack")
+pytest: $(VENV)/.dev assets ## tests only (ARGS="-k attack")
 	@command -v curl >/dev/null || tools/debian.sh curl "a test runs the tour of the README"
 	@command -v softhsm2-util >/dev/null || tools/debian.sh softhsm2 "the PKCS#11 key provider is tried against a soft HSM" || true
+	@command -v chromium >/dev/null || tools/debian.sh chromium "the pages are looked at in a real browser" || true
 	@tests/clients/install.sh
 	$(BIN)/pytest -n $(WORKERS) -m "not deep" $(ARGS)
 
@@ -89,4 +95,4 @@ lock: $(VENV)/.dev ## pin the requirements anew, with hashes
 
 .PHONY: clean
 clean: ## remove what the targets made (not your data)
-	rm -rf tests/clients/node_modules $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf tests/clients/node_modules src/salus/web/static $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

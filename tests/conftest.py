@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import build_assets
 import pytest
 
 from tests.support.clinic import Clinic
@@ -31,3 +32,13 @@ def served(tmp_path: Path) -> Iterator[Served]:
     server = Served(folder, port)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def assets() -> None:
+    """What pages are made of, built if it is missing or stale (`build_assets.py`); skips where npm is out of reach."""
+    if not build_assets.current():
+        try:
+            build_assets.build()
+        except SystemExit as error:
+            pytest.skip(f"the assets of the pages could not be built: {str(error).splitlines()[0]}")

@@ -17,6 +17,9 @@ from salus.http.routes import PUBLIC, SELF, Route
 from salus.kernel.settings import SECTIONS
 from salus.records.context import audited
 from salus.records.operations.table import OPERATIONS
+from salus.web.assets import Assets
+from salus.web.reception import Reception
+from salus.web.table import pages
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "salus"
@@ -155,7 +158,8 @@ def test_keys_and_seals_of_records_are_asked_for_in_the_store_alone() -> None:
 
 def routes() -> tuple[Route, ...]:
     """The route table."""
-    return table.routes(None, None, lambda: None).routes  # type: ignore[arg-type]
+    reception = Reception(None, Assets())  # type: ignore[arg-type]
+    return table.routes(None, None, lambda: None, pages(reception)).routes  # type: ignore[arg-type]
 
 
 def test_every_route_names_its_permission() -> None:
@@ -175,6 +179,8 @@ def test_the_public_routes_are_these() -> None:
         ("GET", "/fhir/OperationDefinition"),
         ("POST", "/fhir/OperationDefinition/_search"),
         ("GET", "/fhir/OperationDefinition/{id}"),
+        ("GET", "/"),
+        ("GET", "/static/{file}"),
     }
 
 

@@ -21,6 +21,9 @@ from salus.http.errors import STATUS
 from salus.http.offered import offered
 from salus.http.table import routes
 from salus.kernel.settings import SECTIONS
+from salus.web.assets import Assets
+from salus.web.reception import Reception
+from salus.web.table import pages
 from tests.docs.pages import ROOT, blocks, rows, sections, text_of
 
 
@@ -62,7 +65,7 @@ def test_every_permission_has_its_line_under_the_right_heading() -> None:
 
 def test_every_route_has_its_line() -> None:
     anything: Any = SimpleNamespace()
-    table = routes(anything, anything, lambda: None).routes
+    table = routes(anything, anything, lambda: None, pages(Reception(anything, Assets()))).routes
     known = [(r.method, r.pattern, str(r.permission), r.doc) for r in table if "$" not in r.pattern]
     listed = [tuple(row) for row in rows(sections(text_of("docs/reference/routes.md"))[""])]
     assert listed == known
