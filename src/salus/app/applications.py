@@ -6,6 +6,7 @@ from __future__ import annotations
 from salus.identity.clients.authenticate import Authenticator
 from salus.identity.clients.client_secrets import ClientSecrets
 from salus.identity.clients.keysets import KeySets
+from salus.identity.clients.launch import Launches
 from salus.identity.clients.registry import Clients, KeysOf
 from salus.identity.users import Users
 from salus.kernel.clock import Clock
@@ -22,6 +23,7 @@ class Applications:
         fetcher: fetches documents from addresses that others named.
         clients, secrets: who is registered, and their secrets.
         authenticator: how they prove who they are.
+        launches: applications that were started from within the record.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Applications:
         self.fetcher = fetcher_of(settings)
         self.clients = Clients(db, keys_of, users, clock)
         self.secrets = ClientSecrets(db, keys_of, clock)
+        self.launches = Launches(db, keys_of, clock)
         keysets = KeySets(self.fetcher, clock)
         self.authenticator = Authenticator(self.clients, self.secrets, keysets, keys_of, writer, clock)
 

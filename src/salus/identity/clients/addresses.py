@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which addresses an application may register, and which redirect address of a request is one of them. Pure.
+"""Which addresses an application may register. Pure; `salus.identity.oauth.redirects` compares them in requests.
 
 An address is `https` and spelled in one way only, so that two programs cannot read it differently: lower-case host
 without user, fragment, wildcard, dot segments or encoded ones (RFC 9700 section 4.1). Applications on a person's own
@@ -19,7 +19,6 @@ _HTTPS = re.compile(rf"https://{_HOST}{_PORT}{_REST}", re.ASCII)
 _NATIVE = re.compile(rf"http://{_LOOPBACK}{_PORT}{_REST}", re.ASCII)
 _ORIGIN = re.compile(rf"https://{_HOST}{_PORT}", re.ASCII)
 _NATIVE_ORIGIN = re.compile(rf"http://{_LOOPBACK}{_PORT}", re.ASCII)
-_ANY_PORT = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[1-9][0-9]{0,4})?((?:/.*)?)", re.ASCII | re.DOTALL)
 _ESCAPES = re.compile(r"%(?![0-9A-Fa-f]{2})|%2[eEfF]|%5[cC]|%[01][0-9A-Fa-f]|%7[fF]")
 _DOTS = re.compile(r"/\.{1,2}(?=/|\?|$)")
 
@@ -41,25 +40,6 @@ def is_origin(text: str, *, native: bool) -> bool:
     if text.endswith((":443", ":80")) or len(text) > LONGEST:
         return False
     return _ORIGIN.fullmatch(text) is not None or (native and _NATIVE_ORIGIN.fullmatch(text) is not None)
-
-
-def accepts(registered: tuple[str, ...], asked: str) -> bool:
-    """Whether a redirect address is one of those registered.
-
-    They are compared character by character (RFC 9700 section 2.1). Only the port may differ, and only for a loopback
-    address that is written as a number: the system gives an application on the person's machine another one each time.
-
-    Args:
-        registered: `Client.redirect_uris`.
-        asked: `redirect_uri` as it was sent.
-    """
-    if asked in registered:
-        return True
-    split = _ANY_PORT.fullmatch(asked)
-    if split is None or not is_loopback(asked):
-        return False
-    others = (_ANY_PORT.fullmatch(each) for each in registered)
-    return any(other is not None and other.groups() == split.groups() for other in others)
 
 
 def _one_reading(text: str) -> bool:

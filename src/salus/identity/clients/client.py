@@ -31,7 +31,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
         kind: `confidential` when it can keep a secret or a key, else `public`.
         profile: `user-app` acts for a person, `backend` for itself (SMART Backend Services).
         auth_method: the one way in which it proves who it is.
-        redirect_uris: where codes may be sent; compared as they are, see `redirects.accepts`.
+        redirect_uris: where codes may be sent; compared as they are.
         launch_uri: where it is opened from within the record (EHR launch); empty if it is not.
         logo_uri: address of its picture; never fetched by the browser of a person.
         client_uri, policy_uri, tos_uri: pages about it, its privacy policy and its terms.

@@ -10,13 +10,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
+from salus.fhir.smart.scopes import parse
 from salus.identity.clients import keys
 from salus.identity.clients.addresses import is_https, is_loopback, is_origin
 from salus.identity.clients.client import ALGORITHMS, METHODS, Client
 from salus.kernel.errors import Issue, Kind, Problem
 
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", re.ASCII)
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,500}", re.ASCII)  # RFC 6749 section 3.3
 _PEOPLE = {"authorization_code", "refresh_token"}
 _MOST = 20
 _MOST_SCOPES = 300
@@ -146,5 +146,5 @@ def _where(client: Client) -> Said:
 def _what(client: Client) -> Said:
     if len(client.scopes) > _MOST_SCOPES or len(set(client.scopes)) != len(client.scopes):
         yield "scope", f"There are at most {_MOST_SCOPES} scopes, each once."
-    if not all(_SCOPE.fullmatch(scope) for scope in client.scopes):
-        yield "scope", "A scope has 1 to 500 printable ASCII characters without blank, quote and backslash."
+    if any(parse(scope) is None for scope in client.scopes):
+        yield "scope", "A scope is not one that this server knows and can enforce."
