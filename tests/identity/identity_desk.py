@@ -11,14 +11,14 @@ from urllib.parse import parse_qs, urlparse
 import pyotp
 
 from salus.crypto.keyring import Keyring
+from salus.identity.passkey_ceremony import Party
 from salus.identity.passwords import Cost, PasswordHasher
+from salus.identity.people import People
 from salus.identity.people_store import prepare as prepare_people
 from salus.identity.people_store import sweep
-from salus.identity.sessions import Sessions
-from salus.identity.sign_in import SignIn
 from salus.identity.store import IdentityWrites, prepare
 from salus.identity.tokens import Tokens
-from salus.identity.users import User, Users
+from salus.identity.users import User
 from salus.kernel.commit import Unit, Writer
 from salus.kernel.db import FileLock, open_database
 from salus.kernel.errors import Problem
@@ -57,11 +57,21 @@ class Desk:
         self.db = self._reading
         self._lock = FileLock(folder / "identity.lock")
         self.hasher = PasswordHasher(cost)
-        self.users = Users(self._reading, keyring.tenant, self.hasher, clock)
-        self.sessions = Sessions(self._reading, keyring.tenant, clock, PURPOSES, level_of, frozenset({"robot"}))
+        self.people = People(
+            self._reading,
+            keyring.tenant,
+            clock,
+            self.hasher,
+            purposes=PURPOSES,
+            level_of=level_of,
+            purpose_of=lambda _: "TREAT",
+            party=Party("clinic.example", "https://clinic.example"),
+            laboratory=frozenset({"robot"}),
+        )
+        self.users, self.sessions = self.people.users, self.people.sessions
         self.tokens = Tokens(self._reading, keyring.tenant, clock, PURPOSES, sessions=self.sessions)
         self.writes = IdentityWrites(clock, self._forget, self.sessions.touches, (sweep,))
-        self.gate = SignIn(self._reading, keyring.tenant, self.users, self.hasher, clock)
+        self.gate = self.people.sign_in
 
     def _forget(self) -> None:
         self.tokens.forget()
@@ -130,14 +140,22 @@ class Desk:
     def code(self, secret: str) -> str:
         return pyotp.TOTP(secret).generate_otp(self.clock.ms // 30_000)
 
-    def sign_in(self, name: str, password: str, code: str, *, tenant: str = "default") -> User | Problem:
+    async def judge(
+        self, unit: Unit, name: str, password: str, code: str, *, tenant: str = "default", **more: str
+    ) -> User:
+        """Judge all factors at once, as the route for programs does."""
+        where = {"purpose": "TREAT", "device": "curl", "address": "192.0.2.1"} | more
+        done = await self.gate.at_once(unit, tenant, name, password, code, **where)
+        return done.session.user
+
+    def sign_in(self, name: str, password: str, code: str, *, tenant: str = "default", **more: str) -> User | Problem:
         """Sign in and commit what has to be remembered, whatever came out."""
 
         async def run() -> User | Problem:
             unit = Unit()
             result: User | Problem
             try:
-                result = await self.gate.sign_in(unit, tenant, name, password, code)
+                result = await self.judge(unit, name, password, code, tenant=tenant, **more)
             except Problem as problem:
                 result = problem
             (outcome,) = await self.commit(unit)

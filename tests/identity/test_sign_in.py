@@ -86,8 +86,8 @@ def test_totp_replay_at_the_same_moment_lets_one_in(desk: Desk, second: Desk) ->
 
     async def race() -> list[BaseException | None]:
         units = [Unit(), Unit()]
-        await desk.gate.sign_in(units[0], "default", "dr.amara", PASSWORD, code)
-        await second.gate.sign_in(units[1], "default", "dr.amara", PASSWORD, code)
+        await desk.judge(units[0], "dr.amara", PASSWORD, code)
+        await second.judge(units[1], "dr.amara", PASSWORD, code)
         return await desk.commit(*units)
 
     outcomes = asyncio.run(race())
@@ -99,7 +99,7 @@ def test_parallel_guesses_gain_nothing(desk: Desk) -> None:
     desk.person()
 
     async def burst() -> list[object]:
-        guesses = (desk.gate.sign_in(Unit(), "default", "dr.amara", f"guess number {n}", "000000") for n in range(10))
+        guesses = (desk.judge(Unit(), "dr.amara", f"guess number {n}", "000000") for n in range(10))
         return list(await asyncio.gather(*guesses, return_exceptions=True))
 
     kinds = [result.kind for result in asyncio.run(burst()) if isinstance(result, Problem)]
@@ -148,7 +148,7 @@ def test_failures_of_a_day_ago_are_forgotten(desk: Desk) -> None:
 def test_disabled_account_is_refused_even_between_judgement_and_commit(desk: Desk) -> None:
     secret = desk.person()
     unit = Unit()
-    asyncio.run(desk.gate.sign_in(unit, "default", "dr.amara", PASSWORD, desk.code(secret)))
+    asyncio.run(desk.judge(unit, "dr.amara", PASSWORD, desk.code(secret)))
     desk.do(lambda change: desk.users.set_disabled(change, "default", "dr.amara", disabled=True))
     (outcome,) = asyncio.run(desk.commit(unit))
     assert isinstance(outcome, Problem)
@@ -158,7 +158,7 @@ def test_disabled_account_is_refused_even_between_judgement_and_commit(desk: Des
 def test_old_password_is_refused_even_between_judgement_and_commit(desk: Desk) -> None:
     secret = desk.person()
     unit = Unit()
-    asyncio.run(desk.gate.sign_in(unit, "default", "dr.amara", PASSWORD, desk.code(secret)))
+    asyncio.run(desk.judge(unit, "dr.amara", PASSWORD, desk.code(secret)))
     desk.do(lambda change: desk.users.set_password(change, "default", "dr.amara", "amber lantern 77 mills"))
     (outcome,) = asyncio.run(desk.commit(unit))
     assert isinstance(outcome, Problem)
@@ -189,5 +189,5 @@ def test_tampered_hash_does_not_open(desk: Desk) -> None:
         copied = f"(select {column} from account where handle = ?)"
         desk.db.execute(f"update account set {column} = {copied} where handle = ?", places)
     with pytest.raises(Problem) as caught:
-        asyncio.run(desk.gate.sign_in(Unit(), "default", "dr.amara", PASSWORD, desk.code(secret)))
+        asyncio.run(desk.judge(Unit(), "dr.amara", PASSWORD, desk.code(secret)))
     assert caught.value.kind is Kind.FAULT

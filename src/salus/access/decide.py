@@ -70,6 +70,11 @@ class Access:
         """The level of assurance (2 or 3) that these roles demand of a person who signs in."""
         return 2 if self.policy is None else self.policy.assurance(roles)
 
+    def purposes(self, roles: tuple[str, ...]) -> tuple[str, ...]:
+        """The purposes of use that these roles serve, in the order of the policy; the first is the usual one."""
+        known = {} if self.policy is None else self.policy.roles
+        return tuple(dict.fromkeys(code for name in roles if name in known for code in known[name].purposes))
+
     def explain(self, actor: Actor, permission: Permission, type: str = "") -> list[str]:  # noqa: A002
         """Say in sentences why the actor may or may not do this; for an operator, not for the actor."""
         asked = f"{permission} on {type}" if type else str(permission)

@@ -34,15 +34,14 @@ from salus.fhir.validate.terms import Asked
 from salus.fhir.validate.validator import Validator
 from salus.identity.clients.store import prepare as prepare_clients
 from salus.identity.clients.store import sweep as sweep_clients
+from salus.identity.passkey_ceremony import party_of
 from salus.identity.passwords import PasswordHasher
+from salus.identity.people import People
 from salus.identity.people_store import prepare as prepare_people
 from salus.identity.people_store import sweep as sweep_people
-from salus.identity.sessions import Sessions
-from salus.identity.sign_in import SignIn
 from salus.identity.store import IdentityWrites
 from salus.identity.store import prepare as prepare_identity
 from salus.identity.tokens import Tokens
-from salus.identity.users import Users
 from salus.kernel.actor import Actor
 from salus.kernel.clock import Clock, Elapsed, SystemClock, elapsed_seconds
 from salus.kernel.commit import Unit, Writer
@@ -84,7 +83,8 @@ class House:
 
     Attributes:
         services: what interactions use.
-        keyring, tokens, users, sessions, sign_in: for signing in and for administration.
+        people: accounts, ceremonies, sessions, factors and notices; `users` and `sessions` are two of them.
+        keyring, tokens: for signing in and for administration.
         apps: applications and services, and how they prove who they are.
         desk, holds: erasures, and what stands against them.
         knowledge: definitions and code systems, of all tenants.
@@ -125,15 +125,18 @@ class House:
         self.audit: AuditLog = stand.audit(AuditLog(self.keyring.tenant, self.clock, folder / CHECKPOINTS, journal))
         recover(self.audit, self.db, journals, journal_key, self.clock)
         hasher = PasswordHasher()
-        self.users = Users(self.db, self.keyring.tenant, hasher, self.clock)
-        self.sessions = Sessions(
+        self.people = People(
             self.db,
             self.keyring.tenant,
             self.clock,
-            PURPOSES,
-            self.access.assurance,
-            settings.identity.laboratory,
+            hasher,
+            purposes=PURPOSES,
+            level_of=self.access.assurance,
+            purpose_of=lambda roles: next(iter(self.access.purposes(roles)), "TREAT"),
+            party=party_of(settings.base_url),
+            laboratory=settings.identity.laboratory,
         )
+        self.users, self.sessions = self.people.users, self.people.sessions
         self.tokens = Tokens(
             self.db,
             self.keyring.tenant,
@@ -143,7 +146,6 @@ class House:
             service_days=settings.identity.service_token_days,
             sessions=self.sessions,
         )
-        self.sign_in = SignIn(self.db, self.keyring.tenant, self.users, hasher, self.clock)
         identity = IdentityWrites(self.clock, self._forget_access, self.sessions.touches, (sweep_people, sweep_clients))
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.indexing = FileLock(folder / INDEXING_LOCK)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ties the sign-in routes to `salus.identity`."""
+"""Ties the sign-in routes for programs to `salus.identity`."""
 
 from __future__ import annotations
 
 from salus.app.house import House
+from salus.identity.sessions import Session
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
-from salus.kernel.errors import Kind, Problem
 
 
 class Signing:
@@ -15,19 +15,22 @@ class Signing:
     def __init__(self, house: House) -> None:
         self._house = house
 
-    async def sign_in(self, unit: Unit, tenant: str, name: str, password: str, code: str) -> Actor:
-        """Judge name, password and code; raises as `SignIn.sign_in`."""
-        user = await self._house.sign_in.sign_in(unit, tenant, name, password, code)
-        return Actor(user.tenant, user.id, user.kind, user.roles, "", user.party)
+    async def sign_in(
+        self, unit: Unit, tenant: str, name: str, password: str, code: str, *, purpose: str, device: str, address: str
+    ) -> Session:
+        """Judge name, password and code, and begin a session; raises as `SignIn.at_once`."""
+        done = await self._house.people.sign_in.at_once(
+            unit, tenant, name, password, code, purpose=purpose, device=device, address=address
+        )
+        return done.session
 
-    def issue(self, unit: Unit, actor: Actor, purpose: str) -> tuple[str, str, int]:
-        """Issue a token: its text, its id, and its life in seconds; raises as `Tokens.issue`."""
-        user = self._house.users.find(actor.tenant, actor.id)
-        if user is None:
-            raise Problem(Kind.UNAUTHENTICATED, "The sign-in was refused.")
-        token, record = self._house.tokens.issue(unit, user, purpose)
-        return token, record.id, (record.expires_ms - record.created_ms) // 1000
+    def issue(self, unit: Unit, session: Session) -> tuple[str, int]:
+        """Issue the token of a session: its text, and its life in seconds; raises as `Tokens.issue`."""
+        token, record = self._house.tokens.issue(unit, session.user, session.purpose, session=session)
+        return token, (record.expires_ms - record.created_ms) // 1000
 
-    def revoke(self, unit: Unit, tenant: str, session: str) -> None:
-        """End a token."""
-        self._house.tokens.revoke(unit, tenant, session)
+    def revoke(self, unit: Unit, actor: Actor) -> None:
+        """End a token, and the session that bears its name."""
+        self._house.tokens.revoke(unit, actor.tenant, actor.session)
+        if actor.acr:
+            self._house.sessions.end(unit, actor.tenant, actor.session)

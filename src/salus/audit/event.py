@@ -40,8 +40,19 @@ class EventType(StrEnum):
     AUTH_REFUSED = "auth.refused"
     TOKEN_ISSUE = "auth.token.issue"  # noqa: S105  the name of an event, not a secret
     TOKEN_REVOKE = "auth.token.revoke"  # noqa: S105
+    AUTH_STEP_UP = "auth.step-up"
+    AUTH_RECOVERY = "auth.recovery"
+    FACTOR_BIND = "auth.factor.bind"
+    FACTOR_UNBIND = "auth.factor.unbind"
+    SESSION_END = "auth.session.end"
     USER_CREATE = "user.create"
     USER_CHANGE = "user.change"
+    USER_INVITE = "user.invite"
+    USER_SUSPEND = "user.suspend"
+    USER_REINSTATE = "user.reinstate"
+    USER_LEAVE = "user.leave"
+    USER_RESET = "user.reset"
+    USER_APPROVE = "user.approve"
     TENANT_CREATE = "tenant.create"
     TERMINOLOGY_LOAD = "terminology.load"
     TERMINOLOGY_REMOVE = "terminology.remove"
@@ -92,8 +103,19 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.AUTH_REFUSED: "A sign-in or a token was refused.",
     EventType.TOKEN_ISSUE: "An access token was issued.",
     EventType.TOKEN_REVOKE: "An access token was revoked.",
+    EventType.AUTH_STEP_UP: "Someone in a session showed their factors again.",
+    EventType.AUTH_RECOVERY: "A recovery code, or a code of an administrator, was used in place of a factor.",
+    EventType.FACTOR_BIND: "A way to sign in was bound to an account.",
+    EventType.FACTOR_UNBIND: "A way to sign in was taken away from an account.",
+    EventType.SESSION_END: "A session was ended from elsewhere: by its person on another device, or an administrator.",
     EventType.USER_CREATE: "An account was made.",
     EventType.USER_CHANGE: "An account, its roles or its credentials were changed.",
+    EventType.USER_INVITE: "A person was invited: a code was made with which they enrol themselves.",
+    EventType.USER_SUSPEND: "An account was suspended; everything of its person has ended.",
+    EventType.USER_REINSTATE: "A suspended account was opened again, or somebody who had left was invited again.",
+    EventType.USER_LEAVE: "A person left: everything of theirs has ended, and their factors were taken away.",
+    EventType.USER_RESET: "A reset of somebody's ways to sign in was asked for, or begun with a code.",
+    EventType.USER_APPROVE: "What one administrator asked for was approved, or refused, by another.",
     EventType.TENANT_CREATE: "A tenant was made, with keys and an audit log of its own.",
     EventType.TERMINOLOGY_LOAD: "A code system was loaded from files on the server.",
     EventType.TERMINOLOGY_REMOVE: "A loaded code system was removed.",

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signing in and out: password and one-time code in, an opaque access token back."""
+"""Signing in and out without a browser: password and one-time code in, an opaque access token back.
+
+The same ceremony as that of the pages, in one request (`salus.identity.sign_in.SignIn.at_once`). The token bears the id
+of its session, is its sign of life, and ends with it.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ import msgspec
 
 from salus.audit.event import EventType, Outcome
 from salus.fhir import json
+from salus.http.devices import device_of
 from salus.http.message import JSON, Response
 from salus.http.negotiate import check_content
 from salus.http.routes import Call, Handler
+from salus.identity.sessions import Session
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Issue, Kind, Problem
@@ -27,26 +33,21 @@ class Credentials(msgspec.Struct, forbid_unknown_fields=True):
     purpose: str
 
 
-class Account(Protocol):
-    """What signing in needs to know of an account."""
-
-    id: str
-    tenant: str
-
-
 class Identity(Protocol):
     """The services of `salus.identity` that these routes use."""
 
-    async def sign_in(self, unit: Unit, tenant: str, name: str, password: str, code: str) -> Actor:
-        """Judge name, password and code. Raises Problem(UNAUTHENTICATED or THROTTLED)."""
+    async def sign_in(
+        self, unit: Unit, tenant: str, name: str, password: str, code: str, *, purpose: str, device: str, address: str
+    ) -> Session:
+        """Judge name, password and code, and begin a session. Raises Problem(UNAUTHENTICATED or THROTTLED)."""
         ...
 
-    def issue(self, unit: Unit, actor: Actor, purpose: str) -> tuple[str, str, int]:
-        """Issue a token: its text, its id, and its life in seconds."""
+    def issue(self, unit: Unit, session: Session) -> tuple[str, int]:
+        """Issue the token of a session: its text, and its life in seconds."""
         ...
 
-    def revoke(self, unit: Unit, tenant: str, session: str) -> None:
-        """End a token."""
+    def revoke(self, unit: Unit, actor: Actor) -> None:
+        """End the token that an actor came with, and its session."""
         ...
 
 
@@ -62,16 +63,25 @@ def sign_in(identity: Identity) -> Handler:
             raise Problem(Kind.INCORRECT, "Send JSON with the texts user, password, code and purpose.") from None
         ctx = call.context
         unit = Unit()
+        tenant, device = ctx.actor.tenant, device_of(call.request.header(b"user-agent"))
         try:
-            actor = await identity.sign_in(unit, ctx.actor.tenant, sent.user, sent.password, sent.code)
+            session = await identity.sign_in(
+                unit,
+                tenant,
+                sent.user,
+                sent.password,
+                sent.code,
+                purpose=sent.purpose,
+                device=device,
+                address=ctx.address,
+            )
         except Problem as problem:
             await _refused(ctx, unit, problem)
             raise
-        ctx.actor = actor
-        await ctx.commit(unit, ctx.event(EventType.AUTH_SIGNIN, reason="password and one-time code"))
+        ctx.actor = session.actor
+        await ctx.commit(unit, ctx.event(EventType.AUTH_SIGNIN, reason=f"signed in with {' '.join(session.amr)}"))
         unit = Unit()
-        token, session, seconds = identity.issue(unit, actor, sent.purpose)
-        ctx.actor = Actor(actor.tenant, actor.id, actor.kind, actor.roles, sent.purpose, actor.party, session)
+        token, seconds = identity.issue(unit, session)
         await ctx.commit(unit, ctx.event(EventType.TOKEN_ISSUE, reason="signed in"))
         answer = {"access_token": token, "token_type": "Bearer", "expires_in": seconds}
         return Response(200, msgspec.json.encode(answer), JSON)
@@ -92,7 +102,7 @@ def sign_out(identity: Identity) -> Handler:
     async def handler(call: Call) -> Response:
         ctx = call.context
         unit = Unit()
-        identity.revoke(unit, ctx.actor.tenant, ctx.actor.session)
+        identity.revoke(unit, ctx.actor)
         await ctx.commit(unit, ctx.event(EventType.AUTH_SIGNOUT, reason="signed out"))
         return Response(204)
 

@@ -52,6 +52,11 @@ def handle_of(keys: TenantKeys, name: str) -> bytes:
     return keys.surrogate("user", name)
 
 
+def code_key(keys: TenantKeys, name: str) -> bytes:
+    """Under which wrong codes of an account are counted; wrong passwords are under its handle."""
+    return keys.surrogate("attempt-code", name)
+
+
 def pepper_of(keys: TenantKeys) -> bytearray:
     """The key that goes into every password hash of the tenant."""
     return keys.derived("identity-pepper")

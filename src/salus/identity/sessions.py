@@ -227,6 +227,13 @@ class Sessions:
                 self._alive[tenant, id_] = known
         return known is not None and self._lives(known)
 
+    def by_id(self, tenant: str, id_: str) -> Session:
+        """A live session by its id. Raises UNAUTHENTICATED when it has ended."""
+        found = self._read(tenant, "s.id = ?", id_)
+        if found is None or not self._lives(found):
+            raise refused_session()
+        return found
+
     def touch(self, tenant: str, id_: str) -> None:
         """Count a sign of life of a session whose token was used (a sign-in without a browser)."""
         known = self._alive.get((tenant, id_))

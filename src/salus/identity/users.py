@@ -21,6 +21,7 @@ from salus.identity.passwords import PasswordHasher, check_new
 from salus.identity.profile import (
     Profile,
     UserKind,
+    code_key,
     handle_of,
     make_profile,
     open_profile,
@@ -224,9 +225,10 @@ class Users:
         return totp.enrolment_uri(secret, tenant, name)
 
     def unlock(self, unit: Unit, tenant: str, name: str) -> None:
-        """Forget failed sign-ins with this name."""
-        handle = handle_of(self._keys_of(tenant), name)
-        add(unit, Statement("delete from attempt where tenant = ? and handle = ?", (tenant, handle)))
+        """Forget failed sign-ins with this name: passwords and codes."""
+        keys = self._keys_of(tenant)
+        for key in (handle_of(keys, name), code_key(keys, name)):
+            add(unit, Statement("delete from attempt where tenant = ? and handle = ?", (tenant, key)))
 
     def _end_tokens(self, unit: Unit, tenant: str, name: str) -> None:
         """End tokens and sessions; whatever an application was given hangs on one of them or asks for the account."""
