@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from salus.audit.event import EventType, Outcome
 from salus.identity.assurance import FRESH, Demand
@@ -61,54 +61,52 @@ class Ceremonies:
 
     async def password(self, ctx: Context, secret: str, name: str, password: str) -> Asked:
         """Judge name and password; see `SignIn.password`."""
-        return await self._step(
-            ctx, lambda unit: self._people.sign_in.password(unit, ctx.actor.tenant, secret, name, password)
-        )
+        return await self._step(ctx, self._people.sign_in.password, secret, name, password)
 
     async def code(self, ctx: Context, secret: str, code: str) -> Asked:
         """Judge a code; see `SignIn.code`."""
-        return await self._step(ctx, lambda unit: self._people.sign_in.code(unit, ctx.actor.tenant, secret, code))
+        return await self._step(ctx, self._people.sign_in.code, secret, code)
 
     async def recovery(self, ctx: Context, secret: str, code: str) -> Asked:
         """Judge a recovery code; see `SignIn.recovery`."""
-        work = lambda unit: self._people.sign_in.recovery(unit, ctx.actor.tenant, secret, code)  # noqa: E731
-        return await self._step(ctx, work, EventType.AUTH_RECOVERY, "recovery code used")
+        noted = (EventType.AUTH_RECOVERY, "recovery code used")
+        return await self._step(ctx, self._people.sign_in.recovery, secret, code, noted=noted)
 
     async def invitation(self, ctx: Context, secret: str, name: str, code: str) -> Asked:
         """Judge an administrator's code; see `SignIn.invitation`."""
-        work = lambda unit: self._people.sign_in.invitation(unit, ctx.actor.tenant, secret, name, code)  # noqa: E731
-        return await self._step(ctx, work, EventType.AUTH_RECOVERY, "code of an administrator used")
+        noted = (EventType.AUTH_RECOVERY, "code of an administrator used")
+        return await self._step(ctx, self._people.sign_in.invitation, secret, name, code, noted=noted)
 
     async def passkey_options(self, ctx: Context, secret: str) -> dict[str, Any]:
         """What the browser gives to `navigator.credentials`; see `SignIn.passkey_options`."""
-        return await self._step(ctx, lambda unit: self._people.sign_in.passkey_options(unit, ctx.actor.tenant, secret))
+        return await self._step(ctx, self._people.sign_in.passkey_options, secret)
 
     async def passkey(self, ctx: Context, secret: str, answer: dict[str, Any]) -> Asked:
         """Judge a passkey; see `SignIn.passkey`."""
-        return await self._step(ctx, lambda unit: self._people.sign_in.passkey(unit, ctx.actor.tenant, secret, answer))
+        return await self._step(ctx, self._people.sign_in.passkey, secret, answer)
 
     async def new_password(self, ctx: Context, secret: str, password: str) -> Asked:
         """Take the password that somebody chose; see `Enrolment.new_password`."""
-        work = lambda unit: self._people.enrolment.new_password(unit, ctx.actor.tenant, secret, password)  # noqa: E731
-        return await self._step(ctx, work, EventType.USER_CHANGE, "chose a password")
+        noted = (EventType.USER_CHANGE, "chose a password")
+        return await self._step(ctx, self._people.enrolment.new_password, secret, password, noted=noted)
 
     async def begin_code(self, ctx: Context, secret: str) -> Asked:
         """Make a secret for codes; see `Enrolment.begin_code`."""
-        return await self._step(ctx, lambda unit: self._people.enrolment.begin_code(unit, ctx.actor.tenant, secret))
+        return await self._step(ctx, self._people.enrolment.begin_code, secret)
 
     async def confirm_code(self, ctx: Context, secret: str, code: str) -> Asked:
         """Bind an authenticator application; see `Enrolment.confirm_code`."""
-        work = lambda unit: self._people.enrolment.confirm_code(unit, ctx.actor.tenant, secret, code)  # noqa: E731
-        return await self._step(ctx, work, EventType.FACTOR_BIND, "authenticator application")
+        noted = (EventType.FACTOR_BIND, "authenticator application")
+        return await self._step(ctx, self._people.enrolment.confirm_code, secret, code, noted=noted)
 
     async def bind_passkey(self, ctx: Context, secret: str, answer: dict[str, Any], label: str = "") -> Asked:
         """Bind a passkey; see `Enrolment.passkey`."""
-        work = lambda unit: self._people.enrolment.passkey(unit, ctx.actor.tenant, secret, answer, label)  # noqa: E731
-        return await self._step(ctx, work, EventType.FACTOR_BIND, "passkey")
+        noted = (EventType.FACTOR_BIND, "passkey")
+        return await self._step(ctx, self._people.enrolment.passkey, secret, answer, label, noted=noted)
 
     async def codes_kept(self, ctx: Context, secret: str) -> Asked:
         """The recovery codes are kept; see `Enrolment.codes_kept`."""
-        return await self._step(ctx, lambda unit: self._people.enrolment.codes_kept(unit, ctx.actor.tenant, secret))
+        return await self._step(ctx, self._people.enrolment.codes_kept, secret)
 
     async def finish(self, ctx: Context, secret: str, *, purpose: str = "") -> Finished:
         """End a ceremony whose step is DONE; see `SignIn.finish`. The context's actor is the person from then on."""
@@ -131,23 +129,24 @@ class Ceremonies:
     async def _step(
         self,
         ctx: Context,
-        work: Callable[[Unit], T | Awaitable[T]],
-        type_: EventType | None = None,
-        reason: str = "",
+        judge: Callable[..., T | Awaitable[T]],
+        *sent: Any,
+        noted: tuple[EventType, str] | None = None,
     ) -> T:
         unit = Unit()
         try:
-            begun = work(unit)
-            result: T = await begun if inspect.isawaitable(begun) else begun  # type: ignore[assignment]
+            result = judge(unit, ctx.actor.tenant, *sent)
+            if inspect.isawaitable(result):
+                result = await result
         except Problem as problem:
             await self._refused(ctx, unit, problem)
             raise
-        if type_ is None:
+        if noted is None:
             await ctx.services.writer.submit(unit)
         else:
             self._recognise(ctx, result)
-            await ctx.commit(unit, ctx.event(type_, reason=reason))
-        return result
+            await ctx.commit(unit, ctx.event(noted[0], reason=noted[1]))
+        return cast(T, result)
 
     def _recognise(self, ctx: Context, result: object) -> None:
         """Name the person in the log from the moment that something of theirs is changed."""
