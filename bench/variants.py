@@ -152,6 +152,7 @@ class _AllowAll:
 
     def __init__(self, real: Access) -> None:
         self.policy = real.policy
+        self.assurance = real.assurance
         self._permits: dict[tuple[Actor, Permission, str], Permit] = {}
 
     def decide(self, actor: Actor, permission: Permission, type: str = "") -> Permit:  # noqa: A002

@@ -127,3 +127,26 @@ def test_a_refused_request_does_not_harm_its_neighbours_in_the_group(clinic: Cli
         requests.append(("POST", "/fhir/Observation", {"resourceType": "Observation"}, {}))
     statuses = [answer.status_code for answer in _at_once(clinic, requests)]
     assert statuses == [201, 412, 422] * 20
+
+
+def test_reads_at_the_same_moment_get_each_their_own_answer(clinic: Clinic) -> None:
+    """They are found together; what one may see, or cannot open, says nothing about the others."""
+    ids = [clinic.as_("service").post("/fhir/Observation", heart_rate("anna", 60 + n)).json()["id"] for n in range(8)]
+    spoiled = ids[3]
+    rid = clinic.house.services.store.rid("default", "Observation", spoiled)
+    clinic.house.db.execute("update record set body = x'00' where rid = ?", (rid,))
+    asked = [*((id_, "physician") for id_ in ids), (ids[0], "administrator"), ("nobody", "physician")]
+
+    calls = [
+        clinic.http.get(f"/fhir/Observation/{id_}", headers={"authorization": f"Bearer {clinic.token(who)}"})
+        for id_, who in asked
+    ]
+
+    async def everything() -> list[httpx.Response]:
+        return await asyncio.gather(*calls)
+
+    answers = clinic.run(everything())
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 500, 200, 200, 200, 200, 403, 404]
+    good = [answer.json() for answer in answers[:8] if answer.status_code == 200]
+    assert [one["id"] for one in good] == [id_ for id_ in ids if id_ != spoiled]
+    assert [one["valueQuantity"]["value"] for one in good] == [60, 61, 62, 64, 65, 66, 67]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The append-only log: what it means that an action was audited.
 
-A request seals its event on its own thread (`add`), hands it in with whatever else it writes, and gets its
-answer only when the group commit that holds both is on the disk. On the writer's thread the entries of a
-group become one row, the Merkle tree grows, and at most once a second a checkpoint is signed and, after the
-commit, published outside the database.
+A request hands its event in with whatever else it writes (`add`), and gets its answer only when the group
+commit that holds both is on the disk. The events of a group are sealed one after the other, which is cheaper
+than each by itself; they become one row, the Merkle tree grows, and at most once a second a checkpoint is
+signed and, after the commit, published outside the database.
 
 The log refuses to go on (UNAVAILABLE, so nothing is released) when the stored head was forged or is missing,
 when the database is older than what was published, or when a new process cannot read what was. To go on
@@ -104,17 +104,15 @@ class AuditLog:
         return seal_entry(event, keys, keys.sealer(BODY))
 
     def add(self, unit: Unit, event: Event) -> None:
-        """Put a sealed event into a unit, to be committed with whatever else the unit writes.
+        """Put an event into a unit, to be sealed and committed with whatever else the unit writes.
 
-        Raises:
-            Problem: as `entry`.
+        The commit fails as `entry` does.
         """
-        sealed = (event.actor.tenant, event.at_ms, self.entry(event))
         part = unit.parts.get(store.ROOM)
         if part is None:
-            unit.parts[store.ROOM] = [sealed]
+            unit.parts[store.ROOM] = [event]
         else:
-            part.append(sealed)
+            part.append(event)
         unit.weight += 1
 
     def public_key(self, tenant: str) -> str:
@@ -123,16 +121,16 @@ class AuditLog:
 
     # ── writer's thread ─────────────────────────────────────────────────────────────────────────────────────
 
-    def keep(self, db: Connection, parts: Sequence[Sequence[Sealed]]) -> None:
-        """Make entries durable that go without a change; outside of any group.
+    def keep(self, db: Connection, parts: Sequence[Sequence[Event]]) -> None:
+        """Seal events and make them durable that go without a change; outside of any group.
 
         Raises:
-            Problem: UNAVAILABLE when a log cannot be relied on; nothing was kept.
+            Problem: UNAVAILABLE when a log cannot be relied on, or as `entry`; nothing was kept.
             OSError: the journal cannot be written.
         """
         if self._journal is None:
             raise Problem(Kind.FAULT, "The audit entry cannot be kept.", "this process has no journal")
-        entries = [sealed for part in parts for sealed in part]
+        entries = [(event.actor.tenant, event.at_ms, self.entry(event)) for part in parts for event in part]
         for tenant in {sealed[0] for sealed in entries}:
             self._refresh(db, tenant)
         self._journal.append(entries)
@@ -158,13 +156,18 @@ class AuditLog:
             store.mark_folded(db, self._journal.name, tenant, self._journal.number)
             self._folded.append(tenant)
 
-    def check(self, db: Connection, part: Sequence[Sealed]) -> None:
-        """Turn a unit away when the log of its tenant cannot be relied on.
+    def check(self, db: Connection, part: list[Event | Sealed]) -> None:
+        """Seal the events of a unit; turn it away when the log of its tenant cannot be relied on.
 
         Raises:
             Problem: UNAVAILABLE when the head is forged or missing, or the database older than published.
         """
-        for tenant, _, _ in part:
+        for at, event in enumerate(part):
+            if isinstance(event, tuple):  # sealed in a group that was rolled back
+                tenant = event[0]
+            else:
+                tenant = event.actor.tenant
+                part[at] = (tenant, event.at_ms, self.entry(event))
             if tenant not in self._checked:
                 self._refresh(db, tenant)
                 self._checked.add(tenant)

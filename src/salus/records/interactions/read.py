@@ -24,7 +24,7 @@ async def read(ctx: Context, type_: str, id_: str) -> Version:
     """
     ctx.entities = attempted(type_, id_)
     permit = ctx.decide(Permission.RECORD_READ, type_)
-    row = ctx.store.newest(permit, id_)
+    row = await ctx.store.newest_soon(permit, id_)
     if row is None:
         raise absent()
     version = _opened(ctx, permit, row)  # a deletion too: a row that only claims to be one does not open

@@ -6,6 +6,7 @@ Needs a `Permit` to find anything, opens only what a permit found, and applies t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from hmac import compare_digest
@@ -26,6 +27,7 @@ from salus.records.store.contents import Contents
 from salus.records.store.read import OPEN_SPAN, Reader, Span, facts_of
 from salus.records.store.registries import Registries
 from salus.records.store.schema import Row
+from salus.records.store.together import Together
 from salus.records.store.write import Change
 
 SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
@@ -53,6 +55,7 @@ class Store:
     def __init__(self, db: Connection, keyring: Keyring) -> None:
         self.reader = Reader(db)
         self._keyring = keyring
+        self._together = Together(self.reader, self.rid)
         self.registries = Registries(db, self.keys)
         self.contents = Contents(db)
 
@@ -83,6 +86,10 @@ class Store:
     def newest(self, permit: Permit, id_: str) -> Row | None:
         """The newest version of `permit.type`/`id_` (a deletion included), or None when absent or hidden."""
         return self.reader.newest(permit, self.rid(permit.actor.tenant, permit.type, id_))
+
+    def newest_soon(self, permit: Permit, id_: str) -> asyncio.Future[Row | None]:
+        """The same as `newest`, found together with what other requests want."""
+        return self._together.newest(permit, id_)
 
     def version(self, permit: Permit, id_: str, version: int) -> Row | None:
         """One version, or None when absent or hidden."""
