@@ -94,7 +94,7 @@ ATTRIBUTES = (
 
 def as_kept(index: BlindIndex, extractor: Extractor, resource: Json) -> set[str]:
     """The tokens that Salus keeps."""
-    return set(terms_of(index, extractor, resource).split())
+    return set(terms_of([index], extractor, resource).split())
 
 
 def with_words(index: BlindIndex, extractor: Extractor, resource: Json) -> set[str]:

@@ -13,6 +13,7 @@ from salus.audit import store
 from salus.audit.checkpoint import NoteReader
 from salus.audit.event import EventType
 from salus.audit.reading import entries, size
+from salus.audit.signers import public_key
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit, Writer
 from salus.kernel.db import FileLock
@@ -22,7 +23,7 @@ from .registry import TENANT, Registry
 
 
 def published(registry: Registry) -> int:
-    reader = NoteReader(registry.log.public_key(TENANT))
+    reader = NoteReader(public_key(registry.db, registry.keys))
     latest = registry.checkpoints / f"{TENANT}.latest"
     return reader.open(latest.read_text()).size if latest.exists() else 0
 
@@ -148,7 +149,7 @@ def test_each_tenant_has_a_log_of_its_own(registry: Registry) -> None:
     registry.commit(registry.reading(), theirs, registry.reading())
     assert (size(registry.db, TENANT), size(registry.db, "other")) == (2, 1)
     assert [entry.event for _, entry in entries(registry.db, other)] == [theirs]
-    assert registry.log.public_key(TENANT) != registry.log.public_key("other")
+    assert public_key(registry.db, registry.keys) != public_key(registry.db, registry.ring.tenant("other"))
 
 
 def test_an_unknown_tenant_has_no_log(registry: Registry) -> None:

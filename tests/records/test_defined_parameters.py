@@ -188,7 +188,7 @@ def test_after_a_new_version_of_indexing_searches_open_records_until_all_are_ind
     db = clinic.house.db
     db.execute("update record set indexed=0")
     db.execute("delete from blind_token")
-    db.execute("insert or replace into index_state values('default', 0, 0, 1)")
+    db.execute("insert or replace into index_state(tenant, version, definitions, changes) values('default', 0, 0, 1)")
     assert ids(clinic, "Patient?birthdate=1980-02-29") == ["anna"]  # found without its tokens
     assert "the index itself" in [each.words for each in pending(operator(clinic.house, "default"))]
     assert index_all(clinic) == []

@@ -64,6 +64,6 @@ def test_languages_are_found(two: Clinic) -> None:
 
 def test_status_said_in_words_changes_no_token(clinic: Clinic) -> None:
     index, extractor = clinic.house.keyring.tenant("default").index(), Extractor()
-    one = terms_of(index, extractor, condition("one", "Active", "Asthma", "She has wheezing"))
-    other = terms_of(index, extractor, condition("one", "Resolved", "Asthma", "He has wheezing"))
+    one = terms_of([index], extractor, condition("one", "Active", "Asthma", "She has wheezing"))
+    other = terms_of([index], extractor, condition("one", "Resolved", "Asthma", "He has wheezing"))
     assert set(one.split()) == set(other.split())

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 from click.testing import CliRunner
 from tests.support.served import SALUS, Served, free_port, salus
@@ -75,8 +77,60 @@ def test_rotation_beside_a_running_server_killed_in_the_middle(tmp_path: Path) -
     assert "The log is whole." in salus("audit", "verify", "--data-dir", folder).stdout
 
 
-@pytest.mark.parametrize(("kind", "word"), [("index", "token"), ("signing", "audit log"), ("patient", "every record")])
-def test_what_cannot_be_rotated_says_why(kind: str, word: str) -> None:
+def test_index_and_signing_keys_change_while_everybody_searches(tmp_path: Path) -> None:
+    """The command that rotates is killed again and again; no search ever gives too little or too much."""
+    folder, port, chance = tmp_path / "data", free_port(), random.Random(7)
+    salus("init", "--data-dir", folder, "--port", str(port))
+    people = tmp_path / "people.ndjson"
+    people.write_text(
+        "".join(
+            json.dumps({"resourceType": "Patient", "id": f"p{n}", "name": [{"family": f"Ash{n % 7}"}]}) + "\n"
+            for n in range(_PATIENTS // 2)
+        )
+    )
+    salus("import", people, "--data-dir", folder)
+    salus("user", "add", "feed", "--service", "--role", "service", "--data-dir", folder)
+    token = salus("token", "issue", "feed", "--data-dir", folder).stdout.strip()
+    former = salus("audit", "key", "--data-dir", folder).stdout.strip()
+    server = Served(folder, port, env=_UNLIMITED)
+    right = len(range(3, _PATIENTS // 2, 7))
+
+    def found(client: httpx.Client) -> int:
+        return int(client.get("/fhir/Patient?family=Ash3&_summary=count").json()["total"])
+
+    try:
+        with server.client(token) as client:
+            assert found(client) == right
+            killed = 0
+            while killed < 4:
+                kind = "signing" if killed == 2 else "index"
+                command = [SALUS, "keys", "rotate", kind, "--data-dir", folder]
+                process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                for _ in range(chance.randrange(5, 120)):
+                    assert found(client) == right
+                process.kill()
+                process.wait()
+                killed += 1
+                person = {"resourceType": "Patient", "name": [{"family": "Ash3"}]}
+                assert client.post("/fhir/Patient", json=person).status_code == 201
+                right += 1
+            said = salus("keys", "rotate", "index", "--data-dir", folder).stdout
+            assert "go by the new index key" in said
+            assert found(client) == right
+            salus("keys", "rotate", "signing", "--data-dir", folder)
+            assert client.post("/fhir/Patient", json=person).status_code == 201
+    finally:
+        server.stop()
+    assert "The log is whole." in salus("audit", "verify", "--data-dir", folder).stdout
+    now = salus("audit", "key", "--data-dir", folder).stdout.strip()
+    kept = folder / "checkpoints" / "default.keys"
+    followed = salus("audit", "key", "--trust", former, "--statements", kept).stdout.split()
+    assert (followed[0], followed[-1]) == (former, now)
+    assert former != now
+
+
+@pytest.mark.parametrize("kind", ["page", "surrogate", "audit"])
+def test_what_cannot_be_rotated_is_no_choice(kind: str) -> None:
     said = CliRunner().invoke(main, ["keys", "rotate", kind])
     assert said.exit_code == 2
-    assert word in said.stderr
+    assert "is not one of" in said.stderr

@@ -25,6 +25,7 @@ from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, KNOWLEDGE, House
 from salus.audit import store as audit_store
 from salus.audit.checkpoint import NoteReader, Signer
 from salus.audit.event import EventType, Outcome
+from salus.audit.signers import LogReader
 from salus.backup.manifest import ORIGIN, File, Log, Manifest, Signed, Stream, new
 from salus.backup.places import Bucket, Folder, Place
 from salus.backup.sealing import Recipients
@@ -218,7 +219,7 @@ def _plain_files(settings: Settings) -> Iterator[tuple[str, Iterable[bytes]]]:
     yield FILE_NAME, _read(settings.folder / FILE_NAME)
     yield POLICY, _read(settings.path(settings.access.policy))
     for path in sorted((settings.folder / CHECKPOINTS).glob("*")):
-        if path.suffix in {".log", ".latest"}:
+        if path.suffix in {".log", ".latest", ".keys"}:
             yield f"{CHECKPOINTS}/{path.name}", _read(path)
 
 
@@ -235,7 +236,7 @@ def _log(house: House, db: Connection, tenant: str) -> Log | None:
     note = audit_store.newest_note(db, tenant)
     if note is None:
         return None
-    point = NoteReader(house.audit.public_key(tenant)).open(note)
+    point = LogReader.of(db, house.keyring.tenant(tenant)).open(note)
     return Log(tenant, point.size, point.root.hex(), note)
 
 

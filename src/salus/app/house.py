@@ -24,6 +24,7 @@ from salus.audit.event import Event, EventType, Outcome
 from salus.audit.journal import Journal
 from salus.audit.log import AuditLog
 from salus.audit.recovery import behind, recover
+from salus.audit.signers import SignerWrites
 from salus.audit.store import prepare as prepare_audit
 from salus.crypto.envelope import SealingKey
 from salus.crypto.keyring import Keyring, open_keyring
@@ -150,7 +151,7 @@ class House:
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.indexing = FileLock(folder / INDEXING_LOCK)
         records = (RecordsWriter(), ContentWrites(self.clock), RelationWrites())
-        participants = (*records, identity, ErasureWrites(), self.audit)
+        participants = (*records, identity, ErasureWrites(), self.audit, SignerWrites(self.audit))
         self.desk = Desk(self.db, self.keyring.tenant)
         self.holds: list[Hold] = []
         self.writer = Writer(self.db, self._lock, participants)

@@ -14,6 +14,7 @@ from salus.app.house import House
 from salus.kernel.errors import Problem
 from salus.kernel.ids import uuid7
 from salus.records.context import Context
+from salus.records.index_turn import advance, under_way, waits
 from salus.records.reindexing import Progress, pending, reindex, take_over_packages
 
 _PAUSE_SECONDS = 2.0
@@ -34,7 +35,10 @@ async def bring_up_to_date(house: House, tenant: str, tell: Progress = lambda *_
     """
     ctx = operator(house, tenant)
     await take_over_packages(ctx)
-    return await reindex(ctx, tell)
+    left = await reindex(ctx, tell)
+    if not left and await advance(ctx, tell) is not None and not waits(ctx):
+        left.append("the change of the index key")
+    return left
 
 
 class Indexer:
@@ -73,7 +77,7 @@ class Indexer:
         ctx = operator(self._house, tenant)
         now = (ctx.store.registries.of(tenant)[0].changes, ctx.knowledge.generation)
         if self._seen.get(tenant) == now:
-            return tenant not in self._stuck and bool(pending(ctx))
+            return tenant not in self._stuck and (bool(pending(ctx)) or (under_way(ctx) is not None and not waits(ctx)))
         self._seen[tenant] = now
         self._stuck.discard(tenant)
         return True

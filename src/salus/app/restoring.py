@@ -2,8 +2,8 @@
 """From a backup to an installation again: for good, or as a drill.
 
 The newest backup of the keys decides what comes back: records whose patient has no key any more were erased, and are
-removed. All access tokens end, since one that was revoked later would be valid again. The audit log goes on where the
-copy ends, with an entry that says so.
+removed. The index is made again under new keys. All access tokens end, since one that was revoked later would be valid
+again. The audit log goes on where the copy ends, with an entry that says so.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tempfile import mkdtemp
 from salus.app.backup import KEY_TABLE, PAGE_KEY
 from salus.app.certificates import issue, make_authority
 from salus.app.found import TLS_FOLDER, hosts_of
-from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, House
-from salus.app.indexing import operator
+from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, House, prepare_records
+from salus.app.indexing import bring_up_to_date, operator
 from salus.app.providers import LOCAL, provider_of
 from salus.audit import store as audit_store
 from salus.audit.checkpoint import NoteReader
@@ -33,18 +33,20 @@ from salus.backup.places import Place
 from salus.backup.sealing import Identity
 from salus.backup.writing import load, newest
 from salus.crypto.keyfile import private_folder, read_private, write_new
-from salus.crypto.keyring import open_keyring
+from salus.crypto.keyring import Keyring, open_keyring
 from salus.crypto.kms.provider import KeyProvider
 from salus.crypto.wiping import wipe
 from salus.fhir import json
 from salus.kernel.clock import elapsed_seconds
 from salus.kernel.commit import Unit
-from salus.kernel.db import open_database
+from salus.kernel.db import Connection, exclusive, open_database
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import FILE_NAME, Settings
 from salus.kernel.settings import load as load_settings
 from salus.records.interactions.search import search_system
+from salus.records.store.defined import state
 from salus.records.store.erased import remove_erased
+from salus.records.store.turned import start_over
 
 _SAMPLE = 50
 
@@ -202,12 +204,33 @@ def _tidy(settings: Settings, make: Callable[[], KeyProvider], restored: Restore
                 audit_store.drop_journal(db, journal)
             for tenant in keyring.tenants():
                 restored.erased += remove_erased(db, keyring.tenant(tenant))
+            prepare_records(db)
+            _renew_index(db, keyring)
     finally:
         keyring.close()
         provider.close()
     published = Published(settings.folder / CHECKPOINTS)
     for log in restored.manifest.logs:  # so that the verification goes through the root that the manifest states
         published.publish(log.tenant, log.note, log.size)
+
+
+def _renew_index(db: Connection, keyring: Keyring) -> None:
+    """Leave nothing of the copied index: it is made again under new keys, and the former ones are destroyed.
+
+    Who holds an old copy of the database can compare nothing with it, and nothing of an erased patient is in it.
+    """
+    numbers: dict[str, int] = {}
+    for tenant in keyring.tenants():
+        keys = keyring.tenant(tenant)
+        numbers[tenant] = max(*keys.index_numbers(), state(db, tenant).key, state(db, tenant).beside) + 1
+        keys.make_index(numbers[tenant])
+    with exclusive(db):
+        start_over(db, numbers)
+    for tenant, number in numbers.items():
+        keys = keyring.tenant(tenant)
+        for former in keys.index_numbers():
+            if former != number:
+                keys.destroy_index(former)
 
 
 def _open(settings: Settings, provider: KeyProvider, restored: Restored, *, drill: bool) -> None:
@@ -228,6 +251,7 @@ async def _enter(house: House, restored: Restored, *, drill: bool) -> None:
     )
     for tenant in house.keyring.tenants():
         await house.record(unit, house.operator(tenant), EventType.BACKUP_RESTORE, reason)
+        restored.findings += [f"{tenant}: not indexed yet: {words}" for words in await bring_up_to_date(house, tenant)]
         unit = Unit()
         report = verify(house.db, house.keyring.tenant(tenant), house.settings.folder / CHECKPOINTS)
         restored.logs[tenant] = report.size

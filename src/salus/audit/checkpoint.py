@@ -77,9 +77,18 @@ class Signer:
 
     def sign(self, size: int, root: bytes) -> str:
         """Make the signed note for this size and 32-byte root."""
-        text = Checkpoint(self.origin, size, root).text()
-        signature = b64encode(self._id + self._key.sign(text.encode())).decode()
-        return f"{text}\n— {self.origin} {signature}\n"
+        return self.signed(Checkpoint(self.origin, size, root).text())
+
+    def signed(self, text: str) -> str:
+        """Make a signed note of a text that ends with a newline; what it is about must be its first line."""
+        return f"{text}\n{self._line(text)}"
+
+    def added_to(self, note: str) -> str:
+        """The same note with this signature behind the others."""
+        return note + self._line(note.rpartition("\n\n")[0] + "\n")
+
+    def _line(self, text: str) -> str:
+        return f"— {self.origin} {b64encode(self._id + self._key.sign(text.encode())).decode()}\n"
 
 
 class NoteReader:
@@ -87,6 +96,10 @@ class NoteReader:
 
     Args:
         public: the key as text, `<name>+<key id in hex>+<base64 of type byte and key>`; see `Signer.public`.
+
+    Attributes:
+        origin: name of the log.
+        key_id: 4 bytes, as they stand in front of a signature.
 
     Raises:
         Problem: INCORRECT when the text is not such a key.
@@ -100,7 +113,7 @@ class NoteReader:
             raise Problem(Kind.INCORRECT, "This is not a public key of an audit log.")
         self.origin = name
         self._key = Ed25519PublicKey.from_public_bytes(key[1:])
-        self._id = _key_id(name, key[1:])
+        self._id = self.key_id = _key_id(name, key[1:])
         if self._id.hex() != key_id:
             raise Problem(Kind.INCORRECT, "The public key of the audit log does not match its key id.")
 
@@ -110,6 +123,10 @@ class NoteReader:
         Raises:
             Problem: INVALID when the note is malformed, comes from another log or its signature is wrong.
         """
+        return self._parsed(self.opened(note))
+
+    def opened(self, note: str) -> str:
+        """Check the signature of a note about anything; gives its text, with the final newline; raises as `open`."""
         text, separator, signatures = note.rpartition("\n\n")
         text += "\n"
         lines = signatures.splitlines()
@@ -129,7 +146,7 @@ class NoteReader:
                 verified = True
         if not verified:
             raise _bad("The checkpoint is not signed by the key of this log.")
-        return self._parsed(text)
+        return text
 
     def _parsed(self, text: str) -> Checkpoint:
         lines = text.split("\n")
@@ -139,6 +156,13 @@ class NoteReader:
         if lines[0] != self.origin:
             raise _bad("The checkpoint belongs to another log.")
         return Checkpoint(lines[0], int(lines[1]), root)
+
+
+def key_ids(note: str) -> set[bytes]:
+    """Ids of the keys that a note says it is signed by; says nothing of whether the signatures hold."""
+    lines = note.rpartition("\n\n")[2].splitlines()[:_MOST_SIGNATURES]
+    blobs = (_decoded(match[2]) for line in lines if (match := _SIGNATURE.fullmatch(line)))
+    return {blob[:4] for blob in blobs if blob}
 
 
 def _key_id(name: str, public: bytes) -> bytes:

@@ -26,12 +26,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from salus.audit import store
-from salus.audit.checkpoint import Checkpoint, NoteReader, Signer, origin_of
+from salus.audit.checkpoint import Checkpoint, Signer
 from salus.audit.entry import BODY, seal_entry
 from salus.audit.event import Event
 from salus.audit.journal import Journal, Sealed
 from salus.audit.merkle import Frontier, leaf_hash
 from salus.audit.published import Published
+from salus.audit.signers import LogReader, Turn, joined, newest_number, signer_of, statement
 from salus.crypto.keyring import TenantKeys
 from salus.crypto.wiping import wipe
 from salus.kernel.clock import Clock
@@ -48,21 +49,27 @@ _KEEP_UNPUBLISHED = 100  # checkpoints kept while their folder cannot be written
 class _Tenant:
     """What the writer's thread knows of one tenant's log."""
 
-    __slots__ = ("batch_key", "frontier", "head_key", "keys", "mac", "signer")
+    __slots__ = ("_number", "_signer", "batch_key", "frontier", "head_key", "keys", "mac")
 
     def __init__(self, keys: TenantKeys) -> None:
         self.keys = keys
         self.head_key = keys.derived(store.HEAD_KEY)
         self.batch_key = keys.derived(store.BATCH_KEY)
-        self.signer = _signer(keys)
+        self._number, self._signer = 1, signer_of(keys, 1)
         self.frontier: Frontier | None = None  # None: not read yet, or forgotten after a rollback
         self.mac = b""
         keys.when_forgotten(self._let_go)
 
+    def signer(self, number: int) -> Signer:
+        """The key that signs; another process may have changed it."""
+        if number != self._number:
+            self._number, self._signer = number, signer_of(self.keys, number)
+        return self._signer
+
     def _let_go(self) -> None:
         """The tenant's keys are let go; `AuditLog._refresh` makes another of these when they are back."""
         wipe(self.head_key, self.batch_key)
-        del self.signer
+        del self._signer
 
 
 class AuditLog:
@@ -89,6 +96,7 @@ class AuditLog:
         self._checked: set[str] = set()  # tenants whose head was compared in this group
         self._unsigned: set[str] | None = None  # None: not looked yet what an earlier run left
         self._to_publish: list[tuple[str, int, str]] = []
+        self._to_state: dict[str, str] = {}  # by tenant: the text about its keys, after they were changed
         self._publishing_fails = False
 
     # ── any thread ──────────────────────────────────────────────────────────────────────────────────────────
@@ -114,10 +122,6 @@ class AuditLog:
         else:
             part.append(event)
         unit.weight += 1
-
-    def public_key(self, tenant: str) -> str:
-        """The key that checks a tenant's checkpoints, as C2SP text; safe to hand to anyone."""
-        return _signer(self._keys_of(tenant)).public
 
     # ── writer's thread ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -204,6 +208,7 @@ class AuditLog:
             known.mac = b""
         self._folded.clear()
         self._to_publish.clear()
+        self._to_state.clear()
         self._unsigned = None
 
     def idle(self, db: Connection) -> bool:
@@ -250,6 +255,20 @@ class AuditLog:
                 store.drop_journal(db, self._journal.name)
             self._journal.close()
 
+    def turn(self, db: Connection, turn: Turn) -> None:
+        """Go on with another signing key: see `signers`; inside the group whose entries say so."""
+        tenant, number = turn
+        known, now = self._tenants[tenant], self._clock.now_ms()
+        if known.frontier is None:
+            raise _refusal(tenant, "the head was not read before changing the key")
+        size, root = known.frontier.size, known.frontier.root()
+        former, fresh = signer_of(known.keys, number - 1), signer_of(known.keys, number)
+        note = former.added_to(fresh.sign(size, root))
+        store.put_checkpoint(db, tenant, size, now, note)
+        store.add_signer(db, tenant, store.Signed(number, size, now, statement(former, fresh, number, size, root)))
+        self._to_publish.append((tenant, size, note))
+        self._to_state[tenant] = joined(store.signers(db, tenant))
+
     def take_in(self, db: Connection, waiting: Mapping[str, Sequence[Sealed]]) -> None:
         """Append entries that a crash has left; inside a transaction of the caller, who then calls `committed`.
 
@@ -284,7 +303,9 @@ class AuditLog:
         if fresh is None:
             raise _refusal(tenant, "the stored head does not carry our MAC")
         if known.frontier is None:
-            published = self._newest_published(tenant, known)
+            if signers := store.signers(db, tenant):
+                self._to_state[tenant] = joined(signers)  # a crash may have kept it from being published
+            published = self._newest_published(db, tenant, known)
             least, root = (published.size, published.root) if published else (0, b"")
         else:
             least, root = known.frontier.size, b""
@@ -295,9 +316,9 @@ class AuditLog:
         known.frontier = fresh
         known.mac = head.mac if head else b""
 
-    def _newest_published(self, tenant: str, known: _Tenant) -> Checkpoint | None:
+    def _newest_published(self, db: Connection, tenant: str, known: _Tenant) -> Checkpoint | None:
         try:
-            return self._published.newest(tenant, NoteReader(known.signer.public))
+            return self._published.newest(tenant, LogReader.of(db, known.keys))
         except OSError as error:  # without them an old database cannot be told from the right one
             raise _refusal(tenant, f"published checkpoints cannot be read: {type(error).__name__}") from None
 
@@ -332,12 +353,20 @@ class AuditLog:
             self._unsigned.discard(tenant)
         if known.frontier.size <= size:
             return None
-        note = known.signer.sign(known.frontier.size, known.frontier.root())
+        signer = known.signer(newest_number(db, tenant))
+        note = signer.sign(known.frontier.size, known.frontier.root())
         store.insert_checkpoint(db, tenant, known.frontier.size, now, note)
         return known.frontier.size, note
 
     def _publish(self) -> None:
         """Publish what is signed; what cannot be written is kept for the next time."""
+        for tenant, text in list(self._to_state.items()):
+            try:
+                self._published.state(tenant, text)
+            except OSError as error:
+                _log.error("the keys of the log cannot be published: %s", type(error).__name__)
+                break
+            del self._to_state[tenant]
         for item in list(self._to_publish):
             tenant, size, note = item
             try:
@@ -350,13 +379,6 @@ class AuditLog:
                 return
             self._publishing_fails = False
             self._to_publish.remove(item)
-
-
-def _signer(keys: TenantKeys) -> Signer:
-    seed = keys.derived(store.SIGN_KEY)
-    signer = Signer(origin_of(keys.name), seed)
-    wipe(seed)
-    return signer
 
 
 def _refusal(tenant: str, why: str) -> Problem:

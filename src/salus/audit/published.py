@@ -3,6 +3,7 @@
 
     <folder>/<tenant>.log      every signed note, one after the other, only added to
     <folder>/<tenant>.latest   the note with the largest size, replaced in one step
+    <folder>/<tenant>.keys     statements about the keys that signed them, once there was a second one
 
 Put the folder on another disk, or let another machine fetch it: who can rewrite both the database and these
 files, and holds the keys, can rewrite history. A note is published only after the entries that it covers are
@@ -17,13 +18,22 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
-from salus.audit.checkpoint import Checkpoint, NoteReader, origin_of
+from salus.audit.checkpoint import Checkpoint, origin_of
 from salus.kernel.errors import Problem
 
 _RECENT = 16_384  # bytes at the end of the log file; about 80 notes
 _SIZE = re.compile(r"[0-9]{1,18}")
 _NOTE = re.compile(r"^salus/[^\n]+\n[^\n]+\n[^\n]+\n\n(?:— [^\s]+ [A-Za-z0-9+/=]{92,}\n)+", re.MULTILINE)
+
+
+class Opener(Protocol):
+    """Tells genuine notes: `checkpoint.NoteReader` by one key, `signers.LogReader` by all keys of a log."""
+
+    def open(self, note: str) -> Checkpoint:
+        """Check and read a note; raises Problem."""
+        ...
 
 
 class Published:
@@ -55,9 +65,18 @@ class Published:
             if durable:
                 os.fsync(log)
             if size >= self._stated_size(tenant):
-                self._replace_latest(tenant, note, durable=durable)
+                self._replace(tenant, "latest", note, durable=durable)
 
-    def newest(self, tenant: str, reader: NoteReader) -> Checkpoint | None:
+    def state(self, tenant: str, text: str) -> None:
+        """Put what is said about the keys of a log, all of it, in place of what was said before.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        with self._locked(tenant):
+            self._replace(tenant, "keys", text, durable=True)
+
+    def newest(self, tenant: str, reader: Opener) -> Checkpoint | None:
         """The largest genuine published checkpoint of a tenant, None when there is none.
 
         Looks at the latest note and at the end of the log file; at the whole log file when neither has a
@@ -97,9 +116,9 @@ class Published:
         lines = _text(self._path(tenant, "latest")).split("\n")
         return int(lines[1]) if len(lines) > 1 and _SIZE.fullmatch(lines[1]) else 0
 
-    def _replace_latest(self, tenant: str, note: str, *, durable: bool) -> None:
-        path = self._path(tenant, "latest")
-        fresh = path.with_suffix(".new")
+    def _replace(self, tenant: str, kind: str, note: str, *, durable: bool) -> None:
+        path = self._path(tenant, kind)
+        fresh = path.with_suffix(f".{kind}.new")
         with fresh.open("w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), 0o600)
             file.write(note)
@@ -134,7 +153,7 @@ def _split(text: str) -> Iterator[str]:
         yield rest
 
 
-def _opened(note: str, reader: NoteReader) -> Checkpoint | None:
+def _opened(note: str, reader: Opener) -> Checkpoint | None:
     try:
         return reader.open(note)
     except Problem:

@@ -61,6 +61,17 @@ _MIGRATIONS = (
       primary key(name, tenant)
     ) strict, without rowid;
     """,
+    # The keys that signed after the first one: from which size of the log, and the statement: see `signers`.
+    """
+    create table audit_signer(
+      tenant text not null,
+      number integer not null,
+      since integer not null,
+      at integer not null,           -- milliseconds since the epoch
+      statement text not null,
+      primary key(tenant, number)
+    ) strict, without rowid;
+    """,
 )
 
 
@@ -207,6 +218,11 @@ def newest_note(db: Connection, tenant: str) -> str | None:
     return str(row[0]) if row else None
 
 
+def put_checkpoint(db: Connection, tenant: str, size: int, signed_ms: int, note: str) -> None:
+    """Keep a checkpoint in place of one of the same size that fewer keys signed."""
+    db.execute("insert or replace into audit_checkpoint values(?,?,?,?)", (tenant, size, signed_ms, note))
+
+
 def unsigned_tenants(db: Connection) -> list[str]:
     """Tenants whose log has grown since its last checkpoint."""
     sql = (
@@ -214,6 +230,36 @@ def unsigned_tenants(db: Connection) -> list[str]:
         "(select max(c.size) from audit_checkpoint c where c.tenant = h.tenant), 0)"
     )
     return [tenant for (tenant,) in db.execute(sql)]
+
+
+# ── signers ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Signed(NamedTuple):
+    """A key that signed after another.
+
+    Attributes:
+        number: 2 for the second key.
+        since: size of the log at which both signed.
+        at: when, milliseconds since the epoch.
+        statement: see `signers`.
+    """
+
+    number: int
+    since: int
+    at: int
+    statement: str
+
+
+def signers(db: Connection, tenant: str) -> list[Signed]:
+    """The keys after the first one, in order."""
+    sql = "select number, since, at, statement from audit_signer where tenant=? order by number"
+    return [Signed(*row) for row in db.execute(sql, (tenant,))]
+
+
+def add_signer(db: Connection, tenant: str, row: Signed) -> None:
+    """Note a further key."""
+    db.execute("insert into audit_signer values(?,?,?,?,?)", (tenant, *row))
 
 
 # ── journals ────────────────────────────────────────────────────────────────────────────────────────────────

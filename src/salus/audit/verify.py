@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from salus.audit import store
-from salus.audit.checkpoint import Checkpoint, NoteReader, Signer, origin_of
+from salus.audit.checkpoint import Checkpoint
 from salus.audit.entry import open_entry
 from salus.audit.merkle import Frontier, leaf_hash
 from salus.audit.published import Published
 from salus.audit.report import HARMLESS, Finding, FindingKind, Report
+from salus.audit.signers import LogReader
 from salus.crypto.keyring import TenantKeys
 from salus.kernel.clock import instant
 from salus.kernel.db import Connection
@@ -53,12 +54,12 @@ def verify(db: Connection, keys: TenantKeys, checkpoints: Path | None, *, open_e
         open_entries: also open every entry; slower, and finds the exact entry of an edit.
     """
     tenant = keys.name
-    reader = NoteReader(Signer(origin_of(tenant), keys.derived(store.SIGN_KEY)).public)
-    check = _Check(keys, reader, open_entries=open_entries)
-    if checkpoints is not None:  # before the snapshot: what was published by now must be in the database
-        check.read_notes(Published(checkpoints).notes(tenant), "published")
+    # Before the snapshot: what was published by now must be in the database.
+    published = list(Published(checkpoints).notes(tenant)) if checkpoints is not None else []
     db.execute("begin")
     try:
+        check = _Check(keys, LogReader.of(db, keys), open_entries=open_entries)
+        check.read_notes(published, "published")
         check.read_notes((note for _, note in store.checkpoint_notes(db, tenant)), "stored")
         for batch in store.batches(db, tenant):
             check.batch(batch)
@@ -72,7 +73,7 @@ def verify(db: Connection, keys: TenantKeys, checkpoints: Path | None, *, open_e
 class _Check:
     """One verification under way."""
 
-    def __init__(self, keys: TenantKeys, reader: NoteReader, *, open_entries: bool) -> None:
+    def __init__(self, keys: TenantKeys, reader: LogReader, *, open_entries: bool) -> None:
         self._keys = keys
         self._reader = reader
         self._open_entries = open_entries
@@ -216,6 +217,12 @@ class _Check:
     def end(self) -> None:
         """What only shows when everything was read."""
         size = self._next
+        if self._reader.unknown:
+            text = (
+                f"A checkpoint was signed by key {max(self._reader.unknown)} of this log, which the database does not "
+                "know: it is an old copy, or what it says of its keys was changed."
+            )
+            self._found(FindingKind.CHECKPOINT, None, text)
         beyond = [larger for larger in self._notes.roots if larger > size]
         if beyond:
             text = (

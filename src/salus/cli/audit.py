@@ -12,11 +12,14 @@ from salus.audit.event import Event, EventType
 from salus.audit.reader import AuditReader
 from salus.audit.reading import Filter
 from salus.audit.report import HARMLESS
+from salus.audit.signers import followed, joined, public_key
+from salus.audit.store import signers
 from salus.audit.verify import verify as verify_log
 from salus.cli.shell import EXIT_FOUND, as_json, data_dir, in_house, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
+from salus.kernel.errors import Kind, Problem
 
 
 @click.group()
@@ -101,16 +104,35 @@ def verify(ctx: click.Context, checkpoints: Path | None, tenant: str, data_dir: 
 
 
 @audit.command()
+@click.option("--trust", default="", metavar="KEY", help="A key that you kept: print it and those that followed it.")
+@click.option(
+    "--statements",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="With --trust: TENANT.keys, from beside the published checkpoints. Nothing else is read then.",
+)
 @tenant_option
 @data_dir
 @tells_problems
-def key(tenant: str, data_dir: Path) -> None:
-    """Print the public key that checks the log's checkpoints (C2SP signed note form)."""
+def key(trust: str, statements: Path | None, tenant: str, data_dir: Path) -> None:
+    """Print the public key that checks the log's checkpoints (C2SP signed note form).
 
-    async def work(house: House) -> str:
-        return house.audit.public_key(tenant)
+    After a rotation, --trust follows from a former key to the present one: each step is signed by both.
+    """
+    if statements is not None and not trust:
+        raise Problem(Kind.INCORRECT, "--statements goes with --trust.")
 
-    click.echo(in_house(data_dir, work))
+    async def work(house: House) -> list[str]:
+        keys = house.keyring.tenant(tenant)
+        if not trust:
+            return [public_key(house.db, keys)]
+        return followed(trust, joined(signers(house.db, tenant)))
+
+    if statements is not None:
+        lines = followed(trust, statements.read_text("utf-8", "replace"))
+    else:
+        lines = in_house(data_dir, work)
+    for line in lines:
+        click.echo(line)
 
 
 COMMANDS = {"audit": audit}

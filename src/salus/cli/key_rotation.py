@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
 
-from salus.app.house import House
+from salus.app.house import CHECKPOINTS, House
+from salus.app.rotating import rotate_index, rotate_signing
 from salus.audit.event import EventType
+from salus.audit.signers import newest_number, public_key
 from salus.cli.shell import as_json, data_dir, in_house, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.crypto import rotation
@@ -19,17 +22,14 @@ from salus.crypto.rotation import Progress, begin_epoch, held, rewrap, rewrap_pr
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 
-KMS, TENANT = "kms", "tenant"
-FIXED = {
-    "patient": "A patient's key is drawn once; `salus keys rotate tenant` changes what it is wrapped under. Another "
-    "key would mean sealing every record of the patient again, which Salus does not do.",
-    "index": "The index key is derived from the tenant's root key. Another one would mean that every token and every "
-    "surrogate is made again, in one moment for all processes; Salus does not do that.",
-    "signing": "The key that signs the audit log is derived from the tenant's root key, and whoever kept its public "
-    "half relies on it. Salus does not change it.",
+KMS, TENANT, INDEX, SIGNING = "kms", "tenant", "index", "signing"
+_NAMES = {
+    Purpose.PATIENT: "patient keys",
+    Purpose.AUDIT: "audit keys of patients",
+    Purpose.TYPE: "type keys",
+    Purpose.INDEX: "index keys after the first",
+    Purpose.FORMER: "former patient keys",
 }
-"""Kinds of keys that are not rotated, with the reason."""
-_NAMES = {Purpose.PATIENT: "patient keys", Purpose.AUDIT: "audit keys of patients", Purpose.TYPE: "type keys"}
 
 
 @click.command("list")
@@ -53,30 +53,37 @@ def list_(as_json: bool, tenant: str, data_dir: Path) -> None:
             under = f"wrapping key, epoch {newest}"
             rows.append((_NAMES[purpose], kind.keys, under, kind.behind, kind.destroyed, "no; wrapped anew with it"))
         derived = "derived from the tenant root key"
-        rows += [(name, 1, derived, 0, 0, "no") for name in ("index key", "surrogate key", "audit signing key")]
+        rows.append(("first index key", 1, derived, 0, 0, "salus keys rotate index"))
+        rows.append(("surrogate key", 1, derived, 0, 0, "no"))
+        signing = newest_number(house.db, tenant)
+        rows.append(("audit signing key", signing, derived, 0, 0, "salus keys rotate signing"))
         return rows
 
     table(("key", "how many", "under", "behind", "destroyed", "rotated by"), in_house(data_dir, work), machine=as_json)
 
 
 @click.command()
-@click.argument("kind", type=click.Choice([KMS, TENANT, *FIXED]))
+@click.argument("kind", type=click.Choice([KMS, TENANT, INDEX, SIGNING]))
 @click.option("--destroy-former", is_flag=True, help="With kms: then destroy the former versions in the key service.")
 @tenant_option
 @data_dir
 @tells_problems
 def rotate(kind: str, destroy_former: bool, tenant: str, data_dir: Path) -> None:
-    """Rotate a key and wrap anew what is under it, beside the running server. KIND is kms or tenant.
+    """Rotate a key and do anew what is under it, beside the running server. KIND is kms, tenant, index or signing.
 
-    kms: a new version of the key in the key service. tenant: a new wrapping key for all keys of a tenant. An
-    interrupted rotation goes on where it was. The kinds patient, index and signing cannot be rotated; asked for, they
-    say why.
+    kms: a new version of the key in the key service. tenant: a new wrapping key for all keys of a tenant. index: new
+    blind tokens for all records. signing: another key that signs the audit log. An interrupted rotation goes on where
+    it was.
     """
-    if kind in FIXED:
-        raise Problem(Kind.INCORRECT, FIXED[kind])
     if destroy_former and kind != KMS:
         raise Problem(Kind.INCORRECT, "--destroy-former goes with kms.")
-    in_house(data_dir, lambda house: _kms(house, destroy_former) if kind == KMS else _tenant(house, tenant))
+    work: dict[str, Callable[[House], Awaitable[None]]] = {
+        KMS: lambda house: _kms(house, destroy_former),
+        TENANT: lambda house: _tenant(house, tenant),
+        INDEX: lambda house: _index(house, tenant),
+        SIGNING: lambda house: _signing(house, tenant),
+    }
+    in_house(data_dir, work[kind])
 
 
 @click.command("rewrap")
@@ -118,6 +125,26 @@ async def _tenant(house: House, tenant: str) -> None:
     await _rewrapped(house, tenant)
 
 
+async def _index(house: House, tenant: str) -> None:
+    start = time.process_time()
+    done = await rotate_index(house, tenant, _tell_records)
+    click.echo(f"Searches of tenant {tenant} go by the new index key ({time.process_time() - start:.1f} s of CPU).")
+    if done:
+        click.echo("Nothing is left under the former one.")
+    else:
+        click.echo(
+            "The tokens of the former one are removed from a minute after that on: by the running server, or by the "
+            "same command again."
+        )
+
+
+async def _signing(house: House, tenant: str) -> None:
+    number = await rotate_signing(house, tenant)
+    click.echo(f"Key {number} signs the audit log of tenant {tenant} from now on:")
+    click.echo(public_key(house.db, house.keyring.tenant(tenant)))
+    click.echo(f"What says so to those who kept the former key: {house.settings.folder / CHECKPOINTS / tenant}.keys")
+
+
 async def _provided(house: House) -> None:
     await house.record(Unit(), house.operator(), EventType.KEYS_REWRAP, "what the provider wraps")
     click.echo(f"{rewrap_provided(house.keyring)} keys are wrapped under the newest version of the provider's key.")
@@ -137,6 +164,11 @@ def _tell(progress: Progress) -> None:
     if sys.stderr.isatty():
         last = progress.done == progress.total
         click.echo(f"\r{progress.done} of {progress.total} keys, {progress.left:.0f} s left ", nl=last, err=True)
+
+
+def _tell_records(words: str, done: int, total: int) -> None:
+    if total and sys.stderr.isatty():
+        click.echo(f"\r{words}: {done} of {total} records ", nl=done == total, err=True)
 
 
 COMMANDS = (list_, rotate, rewrap_)

@@ -43,6 +43,17 @@ _STEPS = (
         tenant text not null, epoch int not null, wrapped blob not null, link blob not null,
         primary key(tenant, epoch)) strict, without rowid;
     """,
+    # Keys of the blind index after the first one, former keys of patients, and when what was rotated.
+    """
+    create table index_key(
+        tenant text not null, number text not null, epoch int not null,
+        wrapped blob not null, primary key(tenant, number)) strict, without rowid;
+    create table former_key(
+        tenant text not null, owner blob not null check(length(owner) = 16), epoch int not null,
+        wrapped blob not null, primary key(tenant, owner)) strict, without rowid;
+    create table rotation(
+        tenant text not null, kind text not null, at int not null, primary key(tenant, kind)) strict, without rowid;
+    """,
 )
 _AT_ONCE = 500  # bound variables in one query
 
@@ -53,12 +64,16 @@ class Purpose(StrEnum):
     PATIENT = "patient"
     AUDIT = "audit"
     TYPE = "type"
+    INDEX = "index"
+    FORMER = "former"
 
 
 _TABLES = {
     Purpose.PATIENT: ("patient_key", "owner"),
     Purpose.AUDIT: ("audit_key", "owner"),
     Purpose.TYPE: ("type_key", "type"),
+    Purpose.INDEX: ("index_key", "number"),
+    Purpose.FORMER: ("former_key", "owner"),
 }
 _GET = {p: f"select epoch, wrapped from {t} where tenant=? and {s}=?" for p, (t, s) in _TABLES.items()}
 _ADD = {p: f"insert or ignore into {t} values(?,?,?,?)" for p, (t, _) in _TABLES.items()}
@@ -69,9 +84,14 @@ _REWRITE = {
 _NEWEST = "select coalesce(max(epoch), 1) from epoch_key where tenant=?"
 
 Subject = bytes | str
-"""Whom a key belongs to: the 16-byte surrogate of a patient, or the name of a resource type."""
+"""Whom a key belongs to: the 16-byte surrogate of a patient, the name of a resource type, or a number."""
 Row = tuple[Purpose, Subject, int, bytes]
 """Purpose, subject, epoch of the wrapping key, wrapped key; an empty one: the key was destroyed."""
+
+
+def before_all(purpose: Purpose) -> Subject:
+    """What comes before every subject of a purpose, in order."""
+    return b"" if _TABLES[purpose][1] == "owner" else ""
 
 
 class Epoch(NamedTuple):
@@ -192,6 +212,26 @@ class KeyTable:
         with self._thread_lock:
             return [cast("Subject", row[0]) for row in self._db.execute(sql, (tenant,))]
 
+    # ── rotations ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def note_rotation(self, tenant: str, kind: str, at_ms: int) -> None:
+        """Note when a kind of key was rotated, in milliseconds since the epoch; an empty tenant: the installation."""
+        with self._thread_lock, self._process_lock, exclusive(self._db):
+            self._db.execute("insert or replace into rotation values(?,?,?)", (tenant, kind, at_ms))
+
+    def rotations(self, tenant: str) -> dict[str, int]:
+        """When which kind of key was rotated last, in milliseconds since the epoch."""
+        with self._thread_lock:
+            rows = self._db.execute("select kind, at from rotation where tenant=?", (tenant,)).fetchall()
+        return dict(cast("list[tuple[str, int]]", rows))
+
+    def subjects(self, tenant: str, purpose: Purpose) -> list[Subject]:
+        """Subjects that have or had a key."""
+        table, column = _TABLES[purpose]
+        with self._thread_lock:
+            rows = self._db.execute(f"select {column} from {table} where tenant=?", (tenant,)).fetchall()
+        return [cast("Subject", row[0]) for row in rows]
+
     # ── epochs ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def epochs(self, tenant: str) -> list[Epoch]:
@@ -239,9 +279,7 @@ class KeyTable:
 
     def end_epochs(self, tenant: str, newest: int) -> bool:
         """Delete the wrapping keys of all epochs before this one; false when a key is still wrapped under one."""
-        if any(
-            self.before(tenant, purpose, newest, b"" if s == "owner" else "", 1) for purpose, (_, s) in _TABLES.items()
-        ):
+        if any(self.before(tenant, purpose, newest, before_all(purpose), 1) for purpose in Purpose):
             return False  # no such row can come any more: `add` takes the newest epoch only
         with self._thread_lock, self._process_lock, exclusive(self._db):
             self._db.execute("delete from epoch_key where tenant=? and epoch < ?", (tenant, newest))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from salus.crypto.key_table import Epoch, Purpose
+from salus.crypto.key_table import Epoch, Purpose, before_all
 from salus.crypto.keyfile import read_private, replace_private
 from salus.crypto.keyring import PAGE_CONTEXT, Keyring, tenant_context, wrapping_context
 from salus.crypto.kms.provider import KeyProvider
@@ -103,7 +103,7 @@ def rewrap(
         keys = keyring.tenant(tenant)
     done, total, start = 0, sum(kind.behind for kind in kinds.values()), elapsed()
     for purpose in Purpose:
-        after: bytes | str = "" if purpose is Purpose.TYPE else b""
+        after = before_all(purpose)
         while rows := table.before(tenant, purpose, newest, after, _SLICE):
             table.rewrite(tenant, purpose, keys.rewrapped(purpose, rows))
             after = rows[-1][0]

@@ -2,9 +2,9 @@
 """All keys of one tenant, below its root key.
 
     wrapping key of an epoch (random, wrapped by the key provider)
-    └─ HKDF wrap/…       wraps the random keys of patients, their audit entries and resource types
+    └─ HKDF wrap/…       wraps the random keys of patients, their audit entries, resource types and later indexes
     tenant root key (random, wrapped by the key provider)
-    ├─ HKDF index/…      key of the blind index
+    ├─ HKDF index/…      first key of the blind index; the later ones are random, so that they can be destroyed
     ├─ HKDF surrogate    names patients, authors and labels beside the records
     └─ HKDF derive/… seal/…   what other rooms ask for by purpose
 
@@ -62,7 +62,7 @@ class TenantKeys:
         naming = derive(root_key, "surrogate")
         self._surrogate = hmac.HMAC(naming, hashes.SHA256())
         indexing = derive(root_key, "index/epoch-1")
-        self._index = BlindIndex(indexing)
+        self._indexes = {1: BlindIndex(indexing)}
         wipe(naming, indexing)
         self._sealers: dict[str, SealingKey] = {}
         self._macs: dict[str, hmac.HMAC] = {}
@@ -80,7 +80,7 @@ class TenantKeys:
             self._macs.clear()
             for opened in self._opened.values():
                 opened.clear()
-            del self._surrogate, self._index
+            del self._surrogate, self._indexes
         for let_go in self._afterwards:
             let_go()
         self._afterwards.clear()
@@ -200,12 +200,64 @@ class TenantKeys:
         mac.update(f"{kind}|{value}".encode())
         return mac.finalize()[:_SURROGATE_SIZE]
 
-    def index(self) -> BlindIndex:
-        """The blind index of the tenant."""
+    def index(self, number: int = 1) -> BlindIndex:
+        """The blind index of the tenant under one of its keys.
+
+        Raises:
+            Problem: FAULT when there is no such key (any more), or it was tampered with.
+        """
         try:
-            return self._index
+            return self._indexes[number]
         except AttributeError:
             raise _let_go() from None
+        except KeyError:
+            return self._opened_index(number)
+
+    def make_index(self, number: int) -> None:
+        """Make the random key of a further blind index, durable on return; one that is there stays."""
+        if self._table.get(self.name, Purpose.INDEX, str(number)) is None:
+            self._add([(Purpose.INDEX, str(number))])
+        self._opened_index(number)
+
+    def destroy_index(self, number: int) -> None:
+        """Destroy the key of a blind index that nothing lies under any more; the first one is derived and stays."""
+        self._indexes.pop(number, None)
+        if self._table.get(self.name, Purpose.INDEX, str(number)) is not None:
+            self._table.destroy(self.name, Purpose.INDEX, str(number))
+
+    def has_index(self, number: int) -> bool:
+        """Whether an index key is there and was not destroyed."""
+        row = self._table.get(self.name, Purpose.INDEX, str(number))
+        return number == 1 or (row is not None and bool(row[1]))
+
+    def index_numbers(self) -> list[int]:
+        """Numbers of the index keys that there are or were, in order."""
+        return sorted({1, *(int(number) for number in self._table.subjects(self.name, Purpose.INDEX))})
+
+    def _opened_index(self, number: int) -> BlindIndex:
+        subject = str(number)
+        row = self._table.get(self.name, Purpose.INDEX, subject)
+        if row is None or not row[1]:
+            raise Problem(Kind.FAULT, "The index cannot be used.", f"there is no index key {number}")
+        epoch, wrapped = row
+        raw = self._wrapper(Purpose.INDEX, epoch).open_key(wrapped, self._context(Purpose.INDEX, subject, epoch))
+        opened = BlindIndex(raw)
+        wipe(raw)
+        with self._lock:
+            if self._forgotten:
+                raise _let_go()
+            self._indexes[number] = opened
+        return opened
+
+    # ── rotations ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def note_rotation(self, kind: str, at_ms: int) -> None:
+        """Note when a kind of key was rotated, in milliseconds since the epoch."""
+        self._table.note_rotation(self.name, kind, at_ms)
+
+    def rotations(self) -> dict[str, int]:
+        """When which kind of key was rotated last, in milliseconds since the epoch."""
+        return self._table.rotations(self.name)
 
     # ── epochs ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -65,7 +65,7 @@ def plan_alone(
         filters: conditions of `_filter`.
         lasting: the plan must also find what is written after it was made, as a guard's does.
     """
-    index = ctx.store.keys(ctx.actor.tenant).index()
+    index = ctx.store.index(ctx.actor.tenant)
     clauses = [levelled(ctx, clause) for clause in clauses]
     if ctx.store.registries.of(ctx.actor.tenant)[0].outdated:  # until all rows are indexed anew, all are opened
         clauses = [replace(clause, indexed=False) for clause in clauses]

@@ -113,7 +113,7 @@ def _steps(ctx: Context, query: Query) -> list[Step]:
 
 def _expressions(ctx: Context, container: str, asked: dict[str, list[Step]]) -> list[str]:
     """For each type asked for, what the index can say of records of a type that contain one."""
-    index, reader = ctx.store.keys(ctx.actor.tenant).index(), ctx.store.reader
+    index, reader = ctx.store.index(ctx.actor.tenant), ctx.store.reader
     if ctx.store.registries.of(ctx.actor.tenant)[0].outdated:
         return [""]
     found = []

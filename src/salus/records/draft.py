@@ -79,6 +79,7 @@ class Drafting:
         self._tenant = ctx.actor.tenant
         self._keys = ctx.store.keys(self._tenant)
         self._state, registry = ctx.store.registries.of(self._tenant)
+        self._indexes = ctx.store.indexes(self._tenant, self._state)
         self._view = lens(ctx.base, registry)
 
     def judge(self, draft: Draft) -> None:
@@ -106,7 +107,7 @@ class Drafting:
 
     def index(self, draft: Draft) -> None:
         """Find the tokens of a judged draft."""
-        draft.terms = terms_of(self._keys.index(), self._view.extractor, draft.resource)
+        draft.terms = terms_of(self._indexes, self._view.extractor, draft.resource)
 
     def seal(self, draft: Draft) -> Prepared:
         """Make a judged and indexed draft what can be committed."""

@@ -132,10 +132,11 @@ def match_some(ctx: Context, type_: str, condition: str, place: str, most: int) 
     if not query.clauses and not query.joins and not query.filters:
         text = "A condition needs at least one search parameter."
         raise Problem(Kind.INCORRECT, text, issues=(Issue("required", text, place),))
-    since = ctx.store.reader.last_seq()
+    since, stamp = ctx.store.reader.last_seq(), ctx.store.registries.of(ctx.actor.tenant)[0].stamp
     how = plan_of(ctx, permit, query, lasting=True)
-    steps = tuple(Guard(ctx.actor.tenant, other, expression, since) for other, expression in how.relied)
-    guard = Guard(ctx.actor.tenant, type_, how.expression, since, steps)
+    tenant = ctx.actor.tenant
+    steps = tuple(Guard(tenant, other, expression, since, stamp=stamp) for other, expression in how.relied)
+    guard = Guard(tenant, type_, how.expression, since, steps, stamp)
     found: list[Found] = []
     for hit in hits(ctx, permit, how, expected=most + 1):
         if len(found) == most:

@@ -54,7 +54,7 @@ def _reached(ctx: Context, permit: Permit, known: Parameter, ids: set[str], *, b
 
 
 def _below(ctx: Context, permit: Permit, known: Parameter, ids: Iterable[str]) -> Iterator[str]:
-    index = ctx.store.keys(ctx.actor.tenant).index()
+    index = ctx.store.index(ctx.actor.tenant)
     parents = {f"{permit.type}/{id_}" for id_ in ids}
     terms = [
         term

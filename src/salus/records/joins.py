@@ -208,7 +208,7 @@ class Joins:
         if refused is not None and not open_to:
             raise refused
         inside = [] if permit.masked else self._inside(permit.type, open_to)  # a mask hides what is contained
-        index = self._ctx.store.keys(permit.actor.tenant).index()
+        index = self._ctx.store.index(permit.actor.tenant)
         terms = list(inside)
         outdated = self._ctx.store.registries.of(permit.actor.tenant)[0].outdated  # then no token can be relied on
         few = len(names) * len(chain.families) <= _MAX_NAMED and not outdated
@@ -237,7 +237,7 @@ class Joins:
 
     def _inside(self, type_: str, branches: Iterable[tuple[str, Step]]) -> list[str]:
         """Tokens of records of a type that contain what one of the branches leads to."""
-        index = self._ctx.store.keys(self._ctx.actor.tenant).index()
+        index = self._ctx.store.index(self._ctx.actor.tenant)
         terms = []
         for target, _ in branches:
             term = index.type_term(CONTAINED + target)

@@ -48,6 +48,10 @@ class Pending:
     types: tuple[str, ...]
     stamp: int
 
+    def permits(self, ctx: Context) -> list[Permit]:
+        """For each type; none for one that the policy gives to nobody like us: its records stay behind."""
+        return [permit for type_ in self.types if (permit := _permit(ctx, type_)) is not None]
+
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many records are done, and how many there are."""
@@ -59,7 +63,8 @@ def pending(ctx: Context) -> list[Pending]:
     state, _ = registries.of(ctx.actor.tenant)
     found = []
     if state.outdated:
-        found.append(Pending(None, "the index itself", tuple(resource_types()), State(INDEXING, 0, 0).stamp))
+        stamp = max(State(INDEXING, 0, 0).stamp, state.due)
+        found.append(Pending(None, "the index itself", tuple(resource_types()), stamp))
     for row, custom in registries.kept(ctx.actor.tenant):
         if not row.ready:
             found.append(Pending(row.name, custom.definition.url, _types(custom), row.since))
@@ -117,7 +122,7 @@ async def reindex(ctx: Context, tell: Progress = lambda *_: None) -> list[str]:
     asked = pending(ctx)
     if not asked:
         return []
-    done = [await _caught_up(ctx, each, tell) for each in asked]
+    done = [await caught_up(ctx, each, tell) for each in asked]
     unit = Unit()
     ready = [Ready(ctx.actor.tenant, each.name, each.types, each.stamp) for each in asked]
     unit.parts["records"] = RecordsPart(ready=ready)
@@ -126,9 +131,9 @@ async def reindex(ctx: Context, tell: Progress = lambda *_: None) -> list[str]:
     return [each.words for each in pending(ctx)]
 
 
-async def _caught_up(ctx: Context, each: Pending, tell: Progress) -> int:
-    """Index every row that is behind; how many there were."""
-    permits = [permit for type_ in each.types if (permit := _permit(ctx, type_)) is not None]
+async def caught_up(ctx: Context, each: Pending, tell: Progress) -> int:
+    """Index every row that is behind and that the actor may search; how many there were."""
+    permits = each.permits(ctx)
     total = sum(ctx.store.reader.count_behind(permit, each.stamp) for permit in permits)
     done = 0
     tell(each.words, done, total)
@@ -156,7 +161,7 @@ def _permit(ctx: Context, type_: str) -> Permit | None:
 async def _rows(ctx: Context, permit: Permit, rows: list[Row]) -> None:
     tenant = ctx.actor.tenant
     state, registry = ctx.store.registries.of(tenant)
-    index, extractor = ctx.store.keys(tenant).index(), lens(ctx.base, registry).extractor
+    indexes, extractor = ctx.store.indexes(tenant, state), lens(ctx.base, registry).extractor
     found = []
     for row in rows:
         try:
@@ -166,7 +171,7 @@ async def _rows(ctx: Context, permit: Permit, rows: list[Row]) -> None:
                 raise
             terms = ""  # its patient was erased: nothing is left to find
         else:
-            terms = terms_of(index, extractor, resource)
+            terms = terms_of(indexes, extractor, resource)
         found.append(Reindexed(tenant, row.seq, state.stamp, terms))
     unit = Unit()
     unit.parts["records"] = RecordsPart(reindexed=found)

@@ -7,6 +7,7 @@ contained resources, and they can be searched by themselves (https://hl7.org/fhi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from salus.crypto.blind_index import BlindIndex
@@ -17,8 +18,15 @@ CONTAINED = "#"
 """In front of a type: tokens of what is contained in a record."""
 
 
-def terms_of(index: BlindIndex, extractor: Extractor, resource: dict[str, Any]) -> str:
-    """Blind tokens of a validated resource, separated by spaces."""
+def terms_of(indexes: Sequence[BlindIndex], extractor: Extractor, resource: dict[str, Any]) -> str:
+    """Blind tokens of a validated resource, separated by spaces; under each of the index keys."""
+    found: set[str] = set()
+    for index in indexes:
+        found |= _under(index, extractor, resource)
+    return " ".join(found)
+
+
+def _under(index: BlindIndex, extractor: Extractor, resource: dict[str, Any]) -> set[str]:
     type_ = resource["resourceType"]
     unindexed = extractor.registry.unindexed
     found = index.tokens(type_, extractor.rows(resource), unindexed(type_))
@@ -26,4 +34,4 @@ def terms_of(index: BlindIndex, extractor: Extractor, resource: dict[str, Any]) 
     for inner in resource.get("contained", ()):
         type_ = inner["resourceType"]
         found |= index.tokens(CONTAINED + type_, extractor.rows(inner), unindexed(type_))
-    return " ".join(found)
+    return found

@@ -250,7 +250,7 @@ def _plan(ctx: Context, extent: Extent, permit: Permit, wanted: Wanted) -> Plan 
     families = extent.families(permit.type)
     if not families:
         return Plan("", (), ids=frozenset({extent.target.partition("/")[2]}), updated=wanted.updated)
-    index = ctx.store.keys(ctx.actor.tenant).index()
+    index = ctx.store.index(ctx.actor.tenant)
     terms = [
         term
         for family in families

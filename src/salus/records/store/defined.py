@@ -19,16 +19,29 @@ INDEXING = 2
 """Version of indexing itself: raise it when the same resource and definitions give other tokens than before."""
 
 _SHIFT = 32
-_STATE = "select version, definitions, changes from index_state where tenant=?"
+_STATE = "select version, definitions, changes, key, beside, former, due, switched from index_state where tenant=?"
 _SOME = "select seq from record where tenant=? and type in ({}) and current=1 and deleted=0 and indexed < ? limit 1"
 
 
 class State(NamedTuple):
-    """Where a tenant's index stands; a tenant without rows from before stands at the present version."""
+    """Where a tenant's index stands; a tenant without rows from before stands at the present version.
+
+    Attributes:
+        key: number of the index key that searches ask under.
+        beside: number of another one that tokens are made under, too; 0 for none.
+        former: number of one that tokens are still to be removed of; 0 for none.
+        due: stamp of the rows that have the tokens which `key`, `beside` and `former` say.
+        switched: when searches went over to `key`, milliseconds since the epoch.
+    """
 
     version: int = INDEXING
     definitions: int = 0
     changes: int = 0
+    key: int = 1
+    beside: int = 0
+    former: int = 0
+    due: int = 0
+    switched: int = 0
 
     @property
     def stamp(self) -> int:
@@ -106,10 +119,10 @@ def define(db: Connection, change: Define) -> None:
     now = state(db, change.tenant)
     if change.body is None:
         db.execute("delete from search_parameter where tenant=? and name=?", (change.tenant, change.name))
-        _keep(db, change.tenant, now._replace(changes=now.changes + 1))
+        keep(db, change.tenant, now._replace(changes=now.changes + 1))
         return
     now = now._replace(definitions=now.definitions + 1, changes=now.changes + 1)
-    _keep(db, change.tenant, now)
+    keep(db, change.tenant, now)
     db.execute(
         "insert or replace into search_parameter(tenant, name, since, ready, body) values(?,?,?,0,?)",
         (change.tenant, change.name, now.stamp, change.body),
@@ -139,8 +152,9 @@ def finish(db: Connection, ready: Ready) -> None:
             "update search_parameter set ready=1 where tenant=? and name=? and since<=?",
             (ready.tenant, ready.name, ready.stamp),
         )
-    _keep(db, ready.tenant, now._replace(changes=now.changes + 1))
+    keep(db, ready.tenant, now._replace(changes=now.changes + 1))
 
 
-def _keep(db: Connection, tenant: str, now: State) -> None:
-    db.execute("insert or replace into index_state values(?,?,?,?)", (tenant, *now))
+def keep(db: Connection, tenant: str, now: State) -> None:
+    """Store where a tenant's index stands."""
+    db.execute("insert or replace into index_state values(?,?,?,?,?,?,?,?,?)", (tenant, *now))

@@ -287,6 +287,11 @@ class Reader:
         sql = f"select count(*) from record r where true {where} and r.indexed < ?"
         return _number(self._db.execute(sql, [*values, stamp]).fetchone())
 
+    def lagging(self, tenant: str, type_: str, stamp: int) -> bool:
+        """Whether there is any such record, whoever may see it."""
+        sql = "select 1 from record where tenant=? and type=? and current=1 and deleted=0 and indexed < ? limit 1"
+        return self._db.execute(sql, (tenant, type_, stamp)).fetchone() is not None
+
     def last_seq(self) -> int:
         """The newest row there is; what a conditional request relies on."""
         return _number(self._db.execute("select max(seq) from record").fetchone())

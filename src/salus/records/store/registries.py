@@ -54,9 +54,8 @@ class Registries:
         return Define(tenant, name, self._keys(tenant).sealer(_PURPOSE).seal(plain, _bound(tenant, name)))
 
     def _read(self, tenant: str, now: State) -> Registry:
-        if not now.definitions:
-            return STANDARD
-        return Registry([custom for _, custom in self.kept(tenant)], now.stamp)
+        customs = [custom for _, custom in self.kept(tenant)] if now.definitions else []
+        return Registry(customs, now.stamp) if customs else STANDARD
 
     def _open(self, tenant: str, row: Kept) -> Custom:
         plain = self._keys(tenant).sealer(_PURPOSE).open(row.body, _bound(tenant, row.name))

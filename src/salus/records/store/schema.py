@@ -90,6 +90,14 @@ MIGRATIONS = (
       tenant text not null, owner blob not null, at integer not null, mark blob not null, primary key(tenant, owner)
     ) strict, without rowid;
     """,
+    # Under which index keys tokens are: see `store.turned`.
+    """
+    alter table index_state add column key integer not null default 1;       -- searches ask under this one
+    alter table index_state add column beside integer not null default 0;    -- writers make tokens under this one, too
+    alter table index_state add column former integer not null default 0;    -- nobody does any more
+    alter table index_state add column due integer not null default 0;       -- stamp of rows that are caught up with
+    alter table index_state add column switched integer not null default 0;  -- milliseconds since the epoch
+    """,
 )
 
 

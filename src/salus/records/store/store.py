@@ -17,6 +17,7 @@ import msgspec
 from salus.access.facts import SURROGATE, Facts
 from salus.access.permit import Permit
 from salus.audit.event import Action, Entity
+from salus.crypto.blind_index import BlindIndex
 from salus.crypto.keyring import Keyring, TenantKeys
 from salus.fhir import json
 from salus.kernel.db import Connection
@@ -24,6 +25,7 @@ from salus.kernel.errors import Kind, Problem
 from salus.records.store import codec
 from salus.records.store.content import Opening, Place, Sealing
 from salus.records.store.contents import Contents
+from salus.records.store.defined import State
 from salus.records.store.read import OPEN_SPAN, Reader, Span, facts_of
 from salus.records.store.registries import Registries
 from salus.records.store.schema import Row
@@ -66,6 +68,15 @@ class Store:
     def warming(self, tenant: str) -> Future[None] | None:
         """What to wait for before the keys of a tenant can be used; None when they are at hand."""
         return self._keyring.warming(tenant)
+
+    def index(self, tenant: str) -> BlindIndex:
+        """The blind index that searches of a tenant ask now."""
+        return self.keys(tenant).index(self.registries.of(tenant)[0].key)
+
+    def indexes(self, tenant: str, now: State) -> list[BlindIndex]:
+        """The blind indexes that a record is to be found in, in this state of the tenant's index."""
+        keys = self.keys(tenant)
+        return [keys.index(number) for number in (now.key, now.beside) if number]
 
     def has_tenant(self, tenant: str) -> bool:
         """Whether there is such a tenant."""

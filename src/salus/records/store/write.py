@@ -15,10 +15,12 @@ import msgspec
 
 from salus.kernel.db import Connection
 from salus.kernel.errors import Kind, Problem
+from salus.records.store import turned
 from salus.records.store.defined import Define, Ready, Reindexed, define, finish, reindex, state
 from salus.records.store.erase import Erase, Merge, erase, merge, refuse_erased
 from salus.records.store.expression import admits
 from salus.records.store.schema import ROOM
+from salus.records.store.turned import IndexTurn
 
 _CHUNKS = (64, 8, 1)  # rows per statement: binding many at once takes the interpreter lock once
 _ROW_MARKS = "(?,?,?,?,?,1,?,?,?,?,?,?,?,?,?,?)"  # the 1: new versions are current
@@ -63,6 +65,7 @@ class Guard(msgspec.Struct, frozen=True):
     expression: str  # full-text expression over tokens; empty: any record of the type
     since: int
     steps: tuple[Guard, ...] = ()
+    stamp: int = 0  # of the definitions that the expression was made with
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class RecordsPart:
         defines: changes of search parameters.
         reindexed: new tokens of rows.
         ready: definitions that may be ready now.
+        turn: a step towards another index key.
         erases: patients whose records go.
         merge: how far the index is to be merged now.
         progress: (tenant, source, position, mark) of an import, kept in the same commit as what it brought.
@@ -85,6 +89,7 @@ class RecordsPart:
     defines: list[Define] = field(default_factory=list)
     reindexed: list[Reindexed] = field(default_factory=list)
     ready: list[Ready] = field(default_factory=list)
+    turn: IndexTurn | None = None
     erases: list[Erase] = field(default_factory=list)
     merge: Merge | None = None
     progress: tuple[str, bytes, int, bytes] | None = None
@@ -112,6 +117,8 @@ class RecordsWriter:
         """Turn the unit away (CONFLICT) when the world moved since it was prepared."""
         retired: list[int] = []
         mine: set[bytes] = set()
+        if part.turn is not None:
+            turned.check(db, part.turn)
         for change in part.changes:
             refuse_erased(db, change.tenant, change.owners, change.deleted)
         for change in part.changes:
@@ -143,6 +150,8 @@ class RecordsWriter:
         return stamp
 
     def _matched_since(self, db: Connection, guard: Guard) -> bool:
+        if guard.stamp != self._stamp(db, guard.tenant):
+            return True  # tokens may be under another index key by now
         if any(self._matched_since(db, step) for step in guard.steps):
             return True
         waiting = self._added.get((guard.tenant, guard.type), ())  # not visible to the queries below before `apply`
@@ -181,6 +190,8 @@ class RecordsWriter:
             reindex(db, part.reindexed)
             for ready in part.ready:
                 finish(db, ready)
+            if part.turn is not None:
+                turned.carry_out(db, part.turn)
             for gone in part.erases:
                 erase(db, gone)
             if part.merge is not None:
