@@ -102,7 +102,7 @@ class Lockout:
         counted = [(key, free, self._count(tenant, key, now)) for key, free in self._keys(keys, name, address, what)]
         if any(failures >= MAX_FAILURES for _, _, (failures, _) in counted):
             raise _throttled(LONGEST_WAIT_MS)
-        locked_until = max(until for _, _, (_, until) in counted)
+        locked_until = max(until if failures > free else 0 for _, free, (failures, until) in counted)
         if now < locked_until:
             raise _throttled(locked_until - now)
         for number, (key, free, (failures, _)) in enumerate(counted):
