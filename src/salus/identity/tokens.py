@@ -9,13 +9,17 @@ issue.
 Looked-up tokens stay in memory while the generation number in the database stays the same; every change
 that may take access away raises it. It is polled at most every 100 ms, so a revocation by another process
 counts within that time, and one by this process at once. Expiry is checked at every use.
+
+A token of an application stands for a person within a grant (`salus.identity.oauth.grants`): it ends with the grant,
+and one that is bound to a key (RFC 9449) is refused to whoever does not prove to have that key.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -38,6 +42,31 @@ _ENABLED = "select 1 from account where tenant = ? and handle = ? and disabled =
 _HOUR_MS = 3600 * 1000
 
 
+Granted = Callable[[str, str], str | None]
+"""(tenant, grant id): id of the session at the browser that the grant ends with, "" for none; None when it is over."""
+
+
+class Bound(msgspec.Struct, frozen=True, array_like=True):
+    """What ties a token to an application.
+
+    Attributes:
+        client: `client_id`.
+        grant: id of the grant that it ends with.
+        patient, encounter: ids of the launch context; empty if none.
+        jkt: thumbprint of the key that has to be proved with each use; empty for a bearer token.
+        acr: how surely the person was recognised.
+        proved: when they last proved to be there, milliseconds since the epoch.
+    """
+
+    client: str
+    grant: str
+    patient: str = ""
+    encounter: str = ""
+    jkt: str = ""
+    acr: str = ""
+    proved: int = 0
+
+
 class _Sealed(msgspec.Struct, frozen=True, array_like=True):
     id: str
     handle: bytes
@@ -49,6 +78,17 @@ class _Sealed(msgspec.Struct, frozen=True, array_like=True):
     acr: str = ""
     proved: int = 0
     session: str = ""
+    bound: Bound | None = None
+
+
+class _Known(NamedTuple):
+    """What is remembered of a token that was looked up."""
+
+    actor: Actor
+    expires: int
+    session: str  # without which it is worth nothing; empty for none
+    touches: bool  # its use is a sign of life of that session
+    jkt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +103,7 @@ class TokenRecord:
         scopes: granted scopes; empty means that none narrows the roles.
         created_ms: milliseconds since the epoch.
         expires_ms: milliseconds since the epoch.
+        bound: what ties it to an application; None for a token that its owner uses themselves.
     """
 
     id: str
@@ -72,6 +113,7 @@ class TokenRecord:
     scopes: tuple[str, ...]
     created_ms: int
     expires_ms: int
+    bound: Bound | None = None
 
 
 class Tokens:
@@ -85,6 +127,7 @@ class Tokens:
         user_hours: longest life of a person's token.
         service_days: longest life of a service's token.
         sessions: for tokens that end with a session.
+        granted: whether a grant of an application lives.
     """
 
     def __init__(
@@ -97,14 +140,16 @@ class Tokens:
         user_hours: int = 12,
         service_days: int = 365,
         sessions: Sessions | None = None,
+        granted: Granted = lambda _tenant, _grant: None,
     ) -> None:
         self._db = db
         self._sessions = sessions
+        self._granted = granted
         self._keys_of = keys_of
         self._clock = clock
         self._purposes = purposes
         self._longest = {"user": user_hours * _HOUR_MS, "service": service_days * 24 * _HOUR_MS}
-        self._known: dict[bytes, tuple[Actor, int, str]] = {}
+        self._known: dict[bytes, _Known] = {}
         self._generation = 0
         self._polled = 0
         self._stale = True
@@ -119,6 +164,7 @@ class Tokens:
         label: str = "",
         scopes: tuple[str, ...] = (),
         session: Session | None = None,
+        bound: Bound | None = None,
     ) -> tuple[str, TokenRecord]:
         """Issue a token to an account.
 
@@ -131,6 +177,7 @@ class Tokens:
             scopes: scopes that narrow the roles.
             session: of a person who signed in without a browser: the token bears its id, is its sign of life, and ends
                 with it.
+            bound: of an application; it has scopes then, so that it never has all that the roles give.
 
         Returns:
             The token, which cannot be had again, and its record.
@@ -149,6 +196,8 @@ class Tokens:
             raise Problem(Kind.INVALID, f"A token of this account lives for at most {hours} hours.")
         if len(label) > 200:
             raise Problem(Kind.INVALID, "The label of a token has at most 200 characters.")
+        if bound is not None and not scopes:
+            raise Problem(Kind.INVALID, "A token of an application has scopes.")
         keys = self._keys_of(user.tenant)
         token = PREFIX + secrets.token_urlsafe(32)
         hashed, handle = self._hash(user.tenant, token), handle_of(keys, user.id)
@@ -158,7 +207,7 @@ class Tokens:
             id_, expires = session.id, min(expires, session.ends_ms)
         acr, proved = ("", 0) if session is None else (session.acr, session.proved_ms)
         content = _Sealed(
-            id_, handle, purpose, label, scopes, now, expires, acr, proved, "" if session is None else id_
+            id_, handle, purpose, label, scopes, now, expires, acr, proved, "" if session is None else id_, bound
         )
         sealed = keys.sealer("identity").seal(msgspec.msgpack.encode(content), _place(user.tenant, hashed))
         account: Values = (user.tenant, handle)
@@ -173,17 +222,17 @@ class Tokens:
         )
         return token, _record(content, user.id)
 
-    def lookup(self, tenant: str, token: str) -> Actor:
+    def lookup(self, tenant: str, token: str, jkt: str = "") -> Actor:
         """Find out who sends this token; on the path of every request (under 3 microseconds when known).
 
         Args:
             tenant: the tenant that the request addresses.
             token: as received; anything.
+            jkt: thumbprint of the key that was proved along with it (RFC 9449 section 7.1); empty for none.
 
         Raises:
-            Problem: UNAUTHENTICATED, the same for a token that is unknown, expired, revoked, of a disabled
-                account or of
-                another tenant; NOT_FOUND for an unknown tenant.
+            Problem: UNAUTHENTICATED, the same for a token that is unknown, expired, revoked, bound to another key, of a
+                disabled account or of another tenant; NOT_FOUND for an unknown tenant.
         """
         if len(token) != _LENGTH or not token.isascii():
             raise _refused()
@@ -197,13 +246,31 @@ class Tokens:
             if len(self._known) >= _KEPT:
                 self._known.clear()
             self._known[hashed] = found
-        if now >= found[1]:
+        if now >= found.expires or found.jkt != jkt:
             raise _refused()
-        if found[2] and self._sessions is not None:
-            if not self._sessions.alive(tenant, found[2]):
+        if found.session and self._sessions is not None:
+            if not self._sessions.alive(tenant, found.session):
                 raise _refused()
-            self._sessions.touch(tenant, found[2])
-        return found[0]
+            if found.touches:
+                self._sessions.touch(tenant, found.session)
+        return found.actor
+
+    def find(self, tenant: str, token: str) -> TokenRecord | None:
+        """The record of a token that works, whoever shows it; None for anything else (introspection, revocation)."""
+        if len(token) != _LENGTH or not token.isascii():
+            return None
+        hashed = self._hash(tenant, token)
+        try:
+            known = self._read(tenant, hashed)
+        except Problem as problem:
+            if problem.kind is not Kind.UNAUTHENTICATED:
+                raise
+            return None
+        ended = known.session and self._sessions is not None and not self._sessions.alive(tenant, known.session)
+        if ended or self._clock.now_ms() >= known.expires:
+            return None
+        row = self._db.execute("select sealed from token where tenant = ? and hash = ?", (tenant, hashed)).fetchone()
+        return None if row is None else _record(self._open(tenant, hashed, row[0]), known.actor.id)
 
     def all_tokens(self, tenant: str, name: str | None = None) -> list[TokenRecord]:
         """Live tokens of a tenant, or of one account, newest first."""
@@ -257,7 +324,7 @@ class Tokens:
             self._generation = row[0] if row else 0
         self._polled = now
 
-    def _read(self, tenant: str, hashed: bytes) -> tuple[Actor, int, str]:
+    def _read(self, tenant: str, hashed: bytes) -> _Known:
         row = self._db.execute(
             "select t.sealed, a.sealed, a.disabled from token t join account a using(tenant, handle) "
             "where t.tenant = ? and t.hash = ?",
@@ -268,6 +335,12 @@ class Tokens:
         content = self._open(tenant, hashed, row[0])
         # Opened under the handle that the token names: a row pointed at another account does not open.
         profile = open_profile(self._keys_of(tenant), content.handle, row[1])
+        bound, session = content.bound, content.session
+        if bound is not None:
+            granted = self._granted(tenant, bound.grant)
+            if granted is None:
+                raise _refused()
+            session = granted
         actor = Actor(
             tenant=tenant,
             id=profile.name,
@@ -277,10 +350,13 @@ class Tokens:
             party=profile.party,
             session=content.id,
             scopes=content.scopes,
-            acr=content.acr,
-            proved_ms=content.proved,
+            acr=content.acr if bound is None else bound.acr,
+            proved_ms=content.proved if bound is None else bound.proved,
+            client="" if bound is None else bound.client,
+            patient="" if bound is None else bound.patient,
+            encounter="" if bound is None else bound.encounter,
         )
-        return actor, content.expires, content.session
+        return _Known(actor, content.expires, session, bound is None, "" if bound is None else bound.jkt)
 
     def _open(self, tenant: str, hashed: bytes, sealed: bytes) -> _Sealed:
         plain = self._keys_of(tenant).sealer("identity").open(sealed, _place(tenant, hashed))
@@ -298,7 +374,14 @@ def _place(tenant: str, hashed: bytes) -> tuple[str, str, bytes]:
 
 def _record(content: _Sealed, user: str) -> TokenRecord:
     return TokenRecord(
-        content.id, user, content.purpose, content.label, content.scopes, content.created, content.expires
+        content.id,
+        user,
+        content.purpose,
+        content.label,
+        content.scopes,
+        content.created,
+        content.expires,
+        content.bound,
     )
 
 

@@ -128,5 +128,5 @@ class Launches(Protocol):
         ...
 
 
-SessionAlive = Callable[[str, str, str], bool]
-"""(tenant, login name, session id): whether the person is still signed in there."""
+SessionAlive = Callable[[str, str], bool]
+"""(tenant, session id): whether the person is still signed in there."""
