@@ -155,10 +155,10 @@ class AuthorizationRequests:
         try:
             return self._launches.take(unit, tenant, asked.launch, asked.client)
         except Problem as problem:
-            if problem.kind in {Kind.UNAVAILABLE, Kind.FAULT}:
+            if problem.kind is not Kind.INCORRECT:
                 raise
             words = "The launch is not valid: it was used, has expired, or belongs to somebody else."
-            raise OAuthError("invalid_request", words, detail=f"launch refused: {problem.detail}") from None
+            raise OAuthError("invalid_request", words, detail="launch refused") from None
 
     def _take(self, unit: Unit, tenant: str, address: str, client: Client) -> Asked:
         keys = self._keys_of(tenant)

@@ -13,7 +13,7 @@ from hmac import compare_digest
 import msgspec
 
 from salus.identity.oauth import pkce
-from salus.identity.oauth.errors import OAuthError
+from salus.identity.oauth.errors import OAuthError, Reused
 from salus.identity.oauth.grants import Allowed, Grants
 from salus.identity.oauth.request import Asked
 from salus.identity.oauth.store import hashed, lost_race, new_secret, seal, unseal
@@ -111,7 +111,7 @@ class Codes:
         kept = unseal(keys, "code", name, sealed, Code)
         if used:
             self._grants.end(unit, tenant, grant)
-            raise _refused("code used twice: what it gave has ended")
+            raise Reused("invalid_grant", "The code is not valid.", detail="code used twice")
         self._use(unit, tenant, name)
         if self._clock.now_ms() >= expires:
             raise _refused("code expired")

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from joserfc import jwk, jws
 from joserfc.errors import JoseError
@@ -152,7 +152,7 @@ def _normal(address: str) -> tuple[str, str, int, str]:
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
     if parts.username is not None or parts.password is not None:
         raise ValueError("nobody is named in an address")
-    return parts.scheme.lower(), (parts.hostname or "").lower(), port, parts.path or "/"
+    return parts.scheme.lower(), (parts.hostname or "").lower(), port, unquote(parts.path) or "/"
 
 
 def _invalid(words: str) -> OAuthError:

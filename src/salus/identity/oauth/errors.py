@@ -62,3 +62,7 @@ class OAuthError(Exception):
 
     def __repr__(self) -> str:
         return f"OAuthError({self.error}: {self.description})"
+
+
+class Reused(OAuthError):  # noqa: N818  the field's word
+    """A code or refresh token was shown a second time: what it gave has ended, for it may be in a thief's hands."""

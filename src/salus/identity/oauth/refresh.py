@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from salus.identity.oauth.errors import OAuthError
+from salus.identity.oauth.errors import OAuthError, Reused
 from salus.identity.oauth.grants import Grant, Grants, Lifetimes
 from salus.identity.oauth.store import GRACE_MS, hashed, lost_race, new_secret, seal, unseal
 from salus.identity.store import Guard, Statement, Values, add
@@ -118,7 +118,7 @@ class RefreshTokens:
             kept = unseal(keys, "successor", name, successor, Successor)
         if kept is None or kept.by != by:
             self._grants.end(unit, tenant, id_)
-            raise OAuthError("invalid_grant", "The refresh token is not valid.", detail=REUSED)
+            raise Reused("invalid_grant", "The refresh token is not valid.", detail="refresh token used twice")
         return Held(name, grant, generation, kept)
 
     def exchange(self, unit: Unit, held: Held, token: str, successor: Successor) -> None:
@@ -170,9 +170,6 @@ class RefreshTokens:
 def new_token() -> str:
     """A token that nobody has yet."""
     return new_secret(PREFIX)
-
-
-REUSED = "refresh token used twice: the grant has ended"
 
 
 def refused(detail: str) -> OAuthError:
