@@ -19,6 +19,7 @@ from salus.access.purposes import PURPOSES
 from salus.access.relations import Relations, RelationWrites
 from salus.access.relations import prepare as prepare_relations
 from salus.app.applications import Applications
+from salus.app.authorization import authorization_of
 from salus.app.providers import provider_of
 from salus.audit.event import Event, EventType, Outcome
 from salus.audit.journal import Journal
@@ -35,6 +36,8 @@ from salus.fhir.validate.terms import Asked
 from salus.fhir.validate.validator import Validator
 from salus.identity.clients.store import prepare as prepare_clients
 from salus.identity.clients.store import sweep as sweep_clients
+from salus.identity.oauth.store import prepare as prepare_oauth
+from salus.identity.oauth.store import sweep as sweep_oauth
 from salus.identity.passkey_ceremony import party_of
 from salus.identity.passwords import PasswordHasher
 from salus.identity.people import People
@@ -67,7 +70,7 @@ KNOWLEDGE = "knowledge.db"
 CHECKPOINTS = "checkpoints"
 JOURNALS = "journals"
 INDEXING_LOCK = "reindex.lock"
-IDENTITY = (prepare_identity, prepare_people, prepare_clients)  # tables; the first come first
+IDENTITY = (prepare_identity, prepare_people, prepare_clients, prepare_oauth)  # tables; the first come first
 
 
 @dataclass(slots=True)
@@ -87,6 +90,7 @@ class House:
         people: accounts, ceremonies, sessions, factors and notices; `users` and `sessions` are two of them.
         keyring, tokens: for signing in and for administration.
         apps: applications and services, and how they prove who they are.
+        oauth: lets applications act for people.
         desk, holds: erasures, and what stands against them.
         knowledge: definitions and code systems, of all tenants.
         indexing: whoever holds it indexes records anew.
@@ -146,8 +150,10 @@ class House:
             user_hours=settings.identity.token_hours,
             service_days=settings.identity.service_token_days,
             sessions=self.sessions,
+            granted=self._granted,
         )
-        identity = IdentityWrites(self.clock, self._forget_access, self.sessions.touches, (sweep_people, sweep_clients))
+        sweeps = (sweep_people, sweep_clients, sweep_oauth)
+        identity = IdentityWrites(self.clock, self._forget_access, self.sessions.touches, sweeps)
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.indexing = FileLock(folder / INDEXING_LOCK)
         records = (RecordsWriter(), ContentWrites(self.clock), RelationWrites())
@@ -156,6 +162,9 @@ class House:
         self.holds: list[Hold] = []
         self.writer = Writer(self.db, self._lock, participants)
         self.apps = Applications(settings, self.db, self.keyring.tenant, self.users, self.writer, self.clock)
+        self.oauth = authorization_of(
+            settings, self.db, self.keyring.tenant, self.clock, self.users, self.tokens, self.sessions, self.apps
+        )
         # It may be made much later, so it asks for its key when it needs one, and wipes it.
         self.knowledge = Library(folder / KNOWLEDGE, lambda: self.keyring.page_key("knowledge"))
         store = Store(self.db, self.keyring)
@@ -183,6 +192,9 @@ class House:
     def _forget_access(self) -> None:
         self.tokens.forget()
         self.sessions.forget()
+
+    def _granted(self, tenant: str, grant: str) -> str | None:
+        return self.oauth.grants.session_of(tenant, grant)
 
     def _surrogate(self, tenant: str, kind: str, value: str) -> bytes:
         return self.keyring.tenant(tenant).surrogate(kind, value)

@@ -19,6 +19,7 @@ from salus.app.signing import Signing
 from salus.audit.event import EventType, Outcome
 from salus.audit.reader import AuditReader
 from salus.http.asgi import Application
+from salus.http.oauth_api.possession import Possession
 from salus.http.table import routes
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Problem
@@ -46,10 +47,11 @@ def build_application(house: House) -> Application:
     made = Application(
         house.services,
         house.tokens,
-        routes(Signing(house), reader, partial(_ready, house), pages(reception)),
+        routes(Signing(house), reader, partial(_ready, house), house.oauth, pages(reception)),
         startup=lambda: _start(house, made, indexer, renewer),
         shutdown=lambda: _stop(house, indexer, renewer),
         pages=reception,
+        possession=Possession(house.oauth, house.services),
     )
     return made
 

@@ -45,6 +45,16 @@ class EventType(StrEnum):
     FACTOR_BIND = "auth.factor.bind"
     FACTOR_UNBIND = "auth.factor.unbind"
     SESSION_END = "auth.session.end"
+    TOKEN_LEAKED = "auth.token.leaked"  # noqa: S105
+    OAUTH_REQUEST = "oauth.request"
+    OAUTH_CODE = "oauth.code"
+    OAUTH_REFRESH = "oauth.refresh"
+    OAUTH_REUSE = "oauth.reuse"
+    OAUTH_REFUSED = "oauth.refused"
+    OAUTH_REVOKE = "oauth.revoke"
+    OAUTH_INTROSPECT = "oauth.introspect"
+    OAUTH_USERINFO = "oauth.userinfo"
+    OAUTH_KEY = "oauth.key"
     USER_CREATE = "user.create"
     USER_CHANGE = "user.change"
     USER_INVITE = "user.invite"
@@ -108,6 +118,16 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.FACTOR_BIND: "A way to sign in was bound to an account.",
     EventType.FACTOR_UNBIND: "A way to sign in was taken away from an account.",
     EventType.SESSION_END: "A session was ended from elsewhere: by its person on another device, or an administrator.",
+    EventType.TOKEN_LEAKED: "A token was sent where others can read it, and has ended.",
+    EventType.OAUTH_REQUEST: "An application asked for access; a person has to answer.",
+    EventType.OAUTH_CODE: "A person allowed an application what the entry says, and it was sent a code.",
+    EventType.OAUTH_REFRESH: "An application exchanged a refresh token for a new access token.",
+    EventType.OAUTH_REUSE: "A code or refresh token was used a second time; what it gave has ended.",
+    EventType.OAUTH_REFUSED: "An application was refused, by the server or by the person.",
+    EventType.OAUTH_REVOKE: "What an application was allowed has ended, or a token of it.",
+    EventType.OAUTH_INTROSPECT: "An application asked what a token is worth.",
+    EventType.OAUTH_USERINFO: "An application asked who the person behind its token is.",
+    EventType.OAUTH_KEY: "A key that signs id_tokens was made, put to use, retired or removed.",
     EventType.USER_CREATE: "An account was made.",
     EventType.USER_CHANGE: "An account, its roles or its credentials were changed.",
     EventType.USER_INVITE: "A person was invited: a code was made with which they enrol themselves.",

@@ -15,7 +15,13 @@ from typing import Protocol
 from salus.audit.event import Event, EventType, Outcome
 from salus.http.errors import problem_response
 from salus.http.formats import bring_into_form
-from salus.http.limits import ANONYMOUS_BURST, ANONYMOUS_PER_SECOND, RateLimit
+from salus.http.limits import (
+    ANONYMOUS_BURST,
+    ANONYMOUS_PER_SECOND,
+    PROGRAMS_BURST,
+    PROGRAMS_PER_SECOND,
+    RateLimit,
+)
 from salus.http.message import Header, Receive, Request, Response, Scope, Send, send_response
 from salus.http.negotiate import carried
 from salus.http.routes import PUBLIC, SELF, Call, Route, Router, split_path
@@ -67,12 +73,25 @@ class Pages(Protocol):
         ...
 
 
+class Possession(Protocol):
+    """Judges tokens that are bound to a key, and those that were sent where others can read them."""
+
+    async def prove(self, request: Request, tenant: str, token: str) -> Actor:
+        """Who a token stands for that is sent with a proof (RFC 9449). Raises Problem(UNAUTHENTICATED)."""
+        ...
+
+    async def leaked(self, request: Request, request_id: str, tenant: str) -> None:
+        """End the tokens in the query of a request. Raises Problem(UNAUTHENTICATED) when there are any."""
+        ...
+
+
 class Application:
     """What the server calls for each request.
 
     Args:
         startup, shutdown: run by the server around its life.
         pages: knows people by their session, and tells them about failures.
+        possession: knows tokens that are bound to a key.
     """
 
     def __init__(
@@ -84,16 +103,19 @@ class Application:
         startup: Lifespan,
         shutdown: Lifespan,
         pages: Pages | None = None,
+        possession: Possession | None = None,
     ) -> None:
         self._services = services
         self._credentials = credentials
         self._router = router
         self._pages = pages
+        self._possession = possession
         self._startup = startup
         self._shutdown = shutdown
         limits = services.limits
         self._known = RateLimit(limits.requests_per_second, limits.burst)
         self._unknown = RateLimit(ANONYMOUS_PER_SECOND, ANONYMOUS_BURST)
+        self._programs = RateLimit(PROGRAMS_PER_SECOND, PROGRAMS_BURST)
         self._parting = False
 
     def part(self) -> None:
@@ -121,6 +143,8 @@ class Application:
             fault = Problem(Kind.FAULT, "Something went wrong on our side.")
             response = await self._told(request, request_id, fault)
         response.headers.append((b"x-request-id", request_id.encode()))
+        if request.nonce:
+            response.headers.append((b"dpop-nonce", request.nonce.encode()))
         if self._parting and scope["http_version"].startswith("1"):
             response.headers.append((b"connection", b"close"))
         try:
@@ -182,13 +206,17 @@ class Application:
             else:
                 self._known.take(actor.session)
                 return actor
-        self._unknown.take(request.address)
+        (self._programs if route.programs else self._unknown).take(request.address)
         return Actor(tenant, "anonymous", "user", (), "")
 
-    def _identify(self, request: Request, tenant: str) -> Actor:
+    async def _identify(self, request: Request, request_id: str, tenant: str) -> Actor:
         if request.page and self._pages is not None:
             return self._pages.recognise(request, tenant)
+        if b"access_token" in request.raw_query and self._possession is not None:
+            await self._possession.leaked(request, request_id, tenant)
         scheme, _, token = request.header(b"authorization").partition(" ")
+        if scheme.lower() == "dpop" and self._possession is not None:
+            return await self._possession.prove(request, tenant, token)
         if scheme.lower() != "bearer" or not token:
             raise Problem(Kind.UNAUTHENTICATED, "Send an access token: Authorization: Bearer …", "no token")
         return self._credentials.lookup(tenant, token)
@@ -196,7 +224,7 @@ class Application:
     async def _authenticate(self, request: Request, request_id: str, tenant: str) -> Actor:
         try:
             await self._warm(tenant)
-            actor = self._identify(request, tenant)
+            actor = await self._identify(request, request_id, tenant)
         except Problem as problem:
             if problem.kind is Kind.NOT_FOUND:  # no such tenant: answered as a token that is not valid
                 problem = Problem(Kind.UNAUTHENTICATED, "The access token is not valid.", problem.detail)

@@ -33,11 +33,17 @@ def problem_response(problem: Problem) -> Response:
     """Answer with an OperationOutcome."""
     headers: list[Header] = []
     if problem.kind is Kind.UNAUTHENTICATED:
-        more = f", {problem.challenge}".encode("ascii") if problem.challenge else b""
-        headers.append((b"www-authenticate", b'Bearer realm="salus"' + more))  # RFC 6750 section 3
+        headers.append((b"www-authenticate", _challenge(problem).encode("ascii")))
     if problem.retry_after is not None:
         headers.append((b"retry-after", b"%d" % problem.retry_after))
     status = STATUS[problem.kind]
     if problem.kind is Kind.FORMAT and any(issue.place in _ASKED_BY_CLIENT for issue in problem.issues):
         status = 406
     return Response(status, json.encode(outcome(problem)), headers=headers)
+
+
+def _challenge(problem: Problem) -> str:
+    """RFC 6750 section 3; a token that is bound to a key is asked for in its own scheme (RFC 9449 section 7.1)."""
+    if problem.challenge.startswith("DPoP "):
+        return problem.challenge
+    return 'Bearer realm="salus"' + (f", {problem.challenge}" if problem.challenge else "")

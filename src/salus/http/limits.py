@@ -14,6 +14,9 @@ from salus.kernel.errors import Kind, Problem
 _BUCKETS = 50_000
 ANONYMOUS_PER_SECOND = 10
 ANONYMOUS_BURST = 40
+PROGRAMS_PER_SECOND = 50
+"""Of applications that prove who they are in the request: those of a whole clinic may share one address."""
+PROGRAMS_BURST = 400
 
 
 class RateLimit:

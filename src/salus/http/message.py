@@ -59,6 +59,7 @@ class Request:
         raw_query: as on the wire.
         form_parameters: parameters that came in the body of a search.
         form: how the answer is wanted, once somebody has asked.
+        nonce: for the next proof of possession (RFC 9449), told with the answer.
         page: whether a person at a browser asks, who is told about failures by a page.
     """
 
@@ -70,6 +71,8 @@ class Request:
         self.form_parameters: list[tuple[str, str]] = []
         self.form: Form | None = None
         self.page = False
+        self.nonce = ""
+        self._sent: list[Header] = list(scope["headers"])
         self._client = scope.get("client")
         self._receive = receive
         self._limit = body_limit
@@ -84,6 +87,10 @@ class Request:
     def header(self, name: bytes) -> str:
         """A header's value, or nothing. Names are in lower case."""
         return self.headers.get(name, b"").decode("latin-1")
+
+    def times(self, name: bytes) -> int:
+        """How often a header is there. Names are in lower case."""
+        return sum(known == name for known, _ in self._sent)
 
     @property
     def query_text(self) -> str:

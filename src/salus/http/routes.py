@@ -54,6 +54,7 @@ class Route:
             demand at the sign-in.
         page: is for people: a session cookie says who asks, and failures are drawn as a page.
         free: given from memory to anybody, without counting.
+        programs: called by applications of many people, perhaps from one address, so more often.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Route:
     demand: Demand | None = None
     page: bool = False
     free: bool = False
+    programs: bool = False
     segments: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -75,6 +75,15 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return frozenset(name.strip() for name in self.laboratory_accounts.split(",")) - {""}
 
 
+class OAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long applications may act for people, and when signing keys are replaced."""
+
+    access_minutes: int = 60
+    refresh_days: int = 100  # a refresh token that nobody uses; each use begins this time anew
+    grant_days: int = 395  # the whole, however often it is used: 13 months
+    signing_key_days: int = 90
+
+
 class Fetch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Documents that are fetched from addresses which others named: keys of clients, metadata of identity providers."""
 
@@ -130,6 +139,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: Keys = msgspec.field(default_factory=Keys)
     access: Access = msgspec.field(default_factory=Access)
     identity: Identity = msgspec.field(default_factory=Identity)
+    oauth: OAuth = msgspec.field(default_factory=OAuth)
     fetch: Fetch = msgspec.field(default_factory=Fetch)
     knowledge: Knowledge = msgspec.field(default_factory=Knowledge)
     validation: Validation = msgspec.field(default_factory=Validation)
@@ -153,6 +163,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "keys": Keys,
     "access": Access,
     "identity": Identity,
+    "oauth": OAuth,
     "fetch": Fetch,
     "knowledge": Knowledge,
     "validation": Validation,

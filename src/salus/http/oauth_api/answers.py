@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers of the authorization server: JSON, redirects, a page for what cannot be sent anywhere; audit entries of no."""
+"""Answers of the authorization server: JSON, redirects, a page for what cannot be sent anywhere; refusals noted."""
 
 from __future__ import annotations
 

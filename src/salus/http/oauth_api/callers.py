@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from salus.http.message import Header
 from salus.http.routes import Call
+from salus.identity.oauth.errors import OAuthError
 from salus.identity.oauth.parties import Client
 from salus.identity.oauth.server import AuthorizationServer
 from salus.kernel.commit import Unit
@@ -35,6 +36,8 @@ def proved(oauth: AuthorizationServer, call: Call, unit: Unit, token: str = "") 
     proof = request.header(b"dpop")
     if not proof:
         return ""
+    if request.times(b"dpop") != 1:
+        raise OAuthError("invalid_dpop_proof", "Send one proof, in the header DPoP.")
     address = ctx.services.base_url + request.path
     return oauth.proofs.judge(unit, ctx.actor.tenant, proof, request.method, address, token).jkt
 

@@ -57,9 +57,9 @@ async def _exchanged(oauth: AuthorizationServer, call: Call, client: Client, for
             return told(issued.answer, headers=headers)
         except Problem as problem:
             if problem.kind is Kind.UNAUTHENTICATED:  # the proof was shown elsewhere at the same moment
-                error = OAuthError("invalid_dpop_proof", problem.public, detail=problem.detail)
-                await note_refused(ctx, Unit(), error, client.id)
-                return error_told(error, headers)
+                again = OAuthError("invalid_dpop_proof", problem.public, detail=problem.detail)
+                await note_refused(ctx, Unit(), again, client.id)
+                return error_told(again, headers)
             if problem.kind is not Kind.CONFLICT:
                 raise
     raise Problem(Kind.UNAVAILABLE, "Too many requests for the same token.", "token request raced", retry_after=1)
