@@ -13,6 +13,7 @@ import pytest
 
 from salus.access.permissions import Permission
 from salus.http import table
+from salus.http.oauth_api.table import routes_of
 from salus.http.routes import PUBLIC, SELF, Route
 from salus.kernel.settings import SECTIONS
 from salus.records.context import audited
@@ -159,7 +160,7 @@ def test_keys_and_seals_of_records_are_asked_for_in_the_store_alone() -> None:
 def routes() -> tuple[Route, ...]:
     """The route table."""
     reception = Reception(None, Assets())  # type: ignore[arg-type]
-    return table.routes(None, None, lambda: None, pages(reception)).routes  # type: ignore[arg-type]
+    return table.routes(None, None, lambda: None, pages(reception), routes_of(None)).routes  # type: ignore[arg-type]
 
 
 def test_every_route_names_its_permission() -> None:
@@ -179,6 +180,18 @@ def test_the_public_routes_are_these() -> None:
         ("GET", "/fhir/OperationDefinition"),
         ("POST", "/fhir/OperationDefinition/_search"),
         ("GET", "/fhir/OperationDefinition/{id}"),
+        ("GET", "/fhir/.well-known/smart-configuration"),
+        ("GET", "/.well-known/oauth-authorization-server"),
+        ("GET", "/.well-known/oauth-authorization-server/t/{tenant}"),
+        ("GET", "/.well-known/openid-configuration"),
+        ("GET", "/oauth2/jwks"),
+        ("GET", "/oauth2/smart-style"),
+        ("GET", "/oauth2/authorize"),
+        ("POST", "/oauth2/authorize"),
+        ("POST", "/oauth2/par"),
+        ("POST", "/oauth2/token"),
+        ("POST", "/oauth2/introspect"),
+        ("POST", "/oauth2/revoke"),
         ("GET", "/"),
         ("GET", "/static/{file}"),
     }

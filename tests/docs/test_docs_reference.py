@@ -18,6 +18,7 @@ from salus.fhir.definitions import resource_types
 from salus.fhir.search import controls, query, reading
 from salus.fhir.search.parameters import parameters
 from salus.http.errors import STATUS
+from salus.http.oauth_api.table import routes_of
 from salus.http.offered import offered
 from salus.http.table import routes
 from salus.kernel.settings import SECTIONS
@@ -65,7 +66,7 @@ def test_every_permission_has_its_line_under_the_right_heading() -> None:
 
 def test_every_route_has_its_line() -> None:
     anything: Any = SimpleNamespace()
-    table = routes(anything, anything, lambda: None, pages(Reception(anything, Assets()))).routes
+    table = routes(anything, anything, lambda: None, pages(Reception(anything, Assets())), routes_of(anything)).routes
     known = [(r.method, r.pattern, str(r.permission), r.doc) for r in table if "$" not in r.pattern]
     listed = [tuple(row) for row in rows(sections(text_of("docs/reference/routes.md"))[""])]
     assert listed == known

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlparse
 import pyotp
 
 from salus.crypto.keyring import Keyring
+from salus.identity.oauth.store import prepare as prepare_oauth
 from salus.identity.passkey_ceremony import Party
 from salus.identity.passwords import Cost, PasswordHasher
 from salus.identity.people import People
@@ -54,6 +55,7 @@ class Desk:
         self._reading = open_database(folder / "identity.db", None)
         prepare(self._writing)
         prepare_people(self._writing)
+        prepare_oauth(self._writing)
         self.db = self._reading
         self._lock = FileLock(folder / "identity.lock")
         self.hasher = PasswordHasher(cost)

@@ -20,6 +20,7 @@ from salus.audit.event import EventType, Outcome
 from salus.audit.reader import AuditReader
 from salus.http.asgi import Application
 from salus.http.oauth_api.possession import Possession
+from salus.http.oauth_api.table import routes_of
 from salus.http.table import routes
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Problem
@@ -47,7 +48,7 @@ def build_application(house: House) -> Application:
     made = Application(
         house.services,
         house.tokens,
-        routes(Signing(house), reader, partial(_ready, house), house.oauth, pages(reception)),
+        routes(Signing(house), reader, partial(_ready, house), pages(reception), routes_of(house.oauth)),
         startup=lambda: _start(house, made, indexer, renewer),
         shutdown=lambda: _stop(house, indexer, renewer),
         pages=reception,

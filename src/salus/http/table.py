@@ -11,10 +11,8 @@ from salus.http import auth_api, health
 from salus.http.audit_api import list_events, read_event
 from salus.http.auth_api import Identity
 from salus.http.fhir_api import binary, history, instance, metadata, operations, searching, system, type_level
-from salus.http.oauth_api.table import routes_of
 from salus.http.offered import offered
 from salus.http.routes import PUBLIC, SELF, Route, Router
-from salus.identity.oauth.server import AuthorizationServer
 from salus.records.operations.table import OPERATIONS
 
 _ALL = "record:*"
@@ -27,8 +25,8 @@ def routes(
     identity: Identity,
     audit: AuditReader,
     ready: Callable[[], None],
-    oauth: AuthorizationServer,
     pages: Sequence[Route] = (),
+    apps: Sequence[Route] = (),
 ) -> Router:
     """The route table.
 
@@ -36,8 +34,8 @@ def routes(
         identity: signs people in and out.
         audit: reads the audit log.
         ready: raises when keys or database are away.
-        oauth: lets applications act for people.
         pages: the routes for people, which `salus.web` draws.
+        apps: the routes for applications (`oauth_api.table`), which come before those of records.
     """
     p = Permission
     record = "/fhir/{type}/{id}"
@@ -52,7 +50,7 @@ def routes(
             Route("GET", "/health/ready", PUBLIC, health.ready(ready), "Says that keys and database answer."),
             Route("POST", "/auth/token", PUBLIC, auth_api.sign_in(identity), "Signs a person in."),
             Route("POST", "/auth/sign-out", SELF, auth_api.sign_out(identity), "Ends the token it is sent with."),
-            *routes_of(oauth),
+            *apps,
             Route("GET", "/fhir/metadata", PUBLIC, described, "What this server can do."),
             Route(
                 "GET",

@@ -231,13 +231,13 @@ class Users:
             add(unit, Statement("delete from attempt where tenant = ? and handle = ?", (tenant, key)))
 
     def _end_tokens(self, unit: Unit, tenant: str, name: str) -> None:
-        """End tokens and sessions; whatever an application was given hangs on one of them or asks for the account."""
+        """End tokens, sessions, and what applications were allowed."""
         where: Values = (tenant, handle_of(self._keys_of(tenant), name))
         add(
             unit,
             *(
                 Statement(f"delete from {what} where tenant = ? and handle = ?", where, revokes=True)
-                for what in ("token", "session")
+                for what in ("token", "session", "oauth_grant", "oauth_code")
             ),
         )
 

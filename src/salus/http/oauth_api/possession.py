@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens bound to a key, where records are asked for (RFC 9449 section 7); tokens that were sent where others read them.
+"""Tokens bound to a key, where records are asked for (RFC 9449 section 7); tokens that were sent where others look.
 
 A token in an address stands in histories and logs of servers on the way: it is refused (OAuth 2.1 section 5.1.1) and
 ended, since it is not known who has read it.
