@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
+
 from salus.access.decide import Access
 from salus.access.facts import CONFIDENTIALITY, Facts
 from salus.access.permissions import Permission
@@ -13,6 +15,7 @@ from salus.access.policy import Policy
 from salus.access.relations import Relations, RelationWrites, Replace
 from salus.kernel.actor import Actor
 from salus.kernel.db import Connection
+from salus.kernel.errors import Kind, Problem
 
 TENANT = "default"
 
@@ -75,3 +78,11 @@ class Clinic:
         by_sql = self.db.execute(f"{record} select 1 from r where {sql}", (*row, *values)).fetchone() is not None
         assert by_sql == permit.allows(facts)
         return by_sql
+
+
+def reason(clinic: Clinic, *request: object) -> str:
+    with pytest.raises(Problem) as caught:
+        clinic.permit(*request)
+    assert caught.value.kind is Kind.FORBIDDEN
+    assert caught.value.public == "Your account may not do this."  # the same words for every reason
+    return caught.value.detail.partition(":")[0]

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 
 import pytest
-from access_clinic import TENANT, Clinic, surrogate
+from access_clinic import TENANT, Clinic, reason, surrogate
 
 from salus.access.decide import Access
 from salus.access.facts import Facts
@@ -49,14 +49,6 @@ actions = ["read", "search"]
 types = ["Condition"]
 when = ["any"]
 """
-
-
-def reason(clinic: Clinic, *request: object) -> str:
-    with pytest.raises(Problem) as caught:
-        clinic.permit(*request)
-    assert caught.value.kind is Kind.FORBIDDEN
-    assert caught.value.public == "Your account may not do this."  # the same words for every reason
-    return caught.value.detail.partition(":")[0]
 
 
 def test_without_a_policy_nobody_may_do_anything(clinic: Clinic) -> None:
@@ -215,58 +207,6 @@ def test_forged_permit_is_refused(clinic: Clinic) -> None:
         permit.unrestricted = True  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(
-    ("scopes", "action", "allowed"),
-    [
-        (("user/Observation.rs",), "read", True),
-        (("user/Observation.rs",), "vread", True),
-        (("user/*.r", "user/Observation.s"), "history", True),
-        (("user/Observation.r",), "history", False),
-        (("user/Observation.rs",), "create", False),
-        (("user/Condition.rs",), "read", False),
-        (("user/*.cruds",), "update", True),
-        (("system/*.cruds",), "read", False),  # a person is no system
-        (("user/Observation.rs", "user/Observation.read"), "read", False),
-        (("user/Observation.rs?category=laboratory",), "read", False),
-        (("user/Observation.sr",), "read", False),
-        (("user/Observation.",), "read", False),
-        (("user/Observation",), "read", False),
-        (("openid",), "read", False),
-        (("user/*.cruds\n",), "read", False),
-        (("",), "read", False),
-    ],
-)
-def test_scopes_narrow_and_what_is_not_understood_gives_nothing(
-    clinic: Clinic, scopes: tuple[str, ...], action: str, allowed: bool
-) -> None:
-    actor = clinic.actor("physician", "Practitioner/p", scopes=scopes)
-    if allowed:
-        assert clinic.sees(clinic.permit(actor, action, "Observation"), clinic.facts("a"))
-    else:
-        assert reason(clinic, actor, action, "Observation") == "scope"
-
-
-def test_a_system_scope_serves_a_service_alone(clinic: Clinic) -> None:
-    feed = clinic.actor("service", scopes=("system/Observation.c",))
-    assert clinic.permit(feed, "create", "Observation").unrestricted
-    assert reason(clinic, feed, "read", "Observation") == "scope"
-    assert reason(clinic, clinic.actor("service", scopes=("user/*.cruds",)), "read", "Observation") == "scope"
-
-
-def test_a_patient_scope_keeps_even_a_physician_to_their_own_record(clinic: Clinic) -> None:
-    # The application of a patient may see what its scope says, not what the role of a physician would give.
-    actor = clinic.actor("physician", "Practitioner/p", scopes=("patient/*.rs",))
-    assert reason(clinic, actor, "read", "Observation") == "party"
-    own = clinic.actor("patient", "Patient/a", scopes=("patient/Observation.rs",))
-    permit = clinic.permit(own, "read", "Observation")
-    assert clinic.sees(permit, clinic.facts("a"))
-    assert not clinic.sees(permit, clinic.facts("b"))
-
-
-def test_scopes_never_give_what_is_not_about_records(clinic: Clinic) -> None:
-    assert reason(clinic, clinic.actor("auditor", scopes=("user/*.cruds",)), "audit:read") == "scope"
-
-
 def test_the_same_request_gets_the_same_permit_and_another_session_its_own(clinic: Clinic) -> None:
     first = clinic.permit(clinic.actor("service", session="1"), "read", "Observation")
     assert clinic.permit(clinic.actor("service", session="1"), "read", "Observation") is first
@@ -287,26 +227,3 @@ def test_facts_of_another_kind_do_not_pass_for_an_owner(clinic: Clinic) -> None:
     permit = clinic.permit(clinic.actor("patient", "Patient/a"), "read", "Observation")
     for kind in ("party", "category", "sensitivity"):
         assert not clinic.sees(permit, Facts(owners=surrogate(TENANT, kind, "a")))
-
-
-@pytest.mark.parametrize(
-    ("scopes", "allowed"),
-    [
-        (("user/*.rs",), True),
-        (("user/ValueSet.r",), True),
-        (("patient/*.rs",), True),
-        (("user/Observation.rs",), False),
-        (("user/ValueSet.s",), False),
-        (("user/ValueSet.read",), False),
-    ],
-)
-def test_a_session_may_ask_about_codes_if_its_scopes_let_it_read_value_sets(
-    clinic: Clinic, scopes: tuple[str, ...], allowed: bool
-) -> None:
-    actor = clinic.actor("physician", "Practitioner/p", scopes=scopes)
-    if allowed:
-        clinic.access.decide(actor, Permission.TERMINOLOGY_READ)
-        return
-    with pytest.raises(Problem) as refused:
-        clinic.access.decide(actor, Permission.TERMINOLOGY_READ)
-    assert refused.value.kind is Kind.FORBIDDEN

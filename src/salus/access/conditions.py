@@ -47,7 +47,12 @@ def own_record(actor: Actor, surrogate: Surrogate) -> Predicate:
     kind, _, id_ = actor.party.partition("/")
     if kind != "Patient" or not id_ or "/" in id_:
         return Never()
-    return Equal("owners", surrogate(actor.tenant, "Patient", id_))
+    return owned_by(id_, actor, surrogate)
+
+
+def owned_by(patient: str, actor: Actor, surrogate: Surrogate) -> Predicate:
+    """Records that this patient of the actor's tenant alone owns."""
+    return Equal("owners", surrogate(actor.tenant, "Patient", patient))
 
 
 def _condition(condition: Condition, actor: Actor, surrogate: Surrogate) -> Predicate:

@@ -11,18 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from salus.access.conditions import Surrogate, own_record, predicate_of
+from salus.access.conditions import Surrogate, owned_by, predicate_of
 from salus.access.permissions import Permission
-from salus.access.permit import _MAKER, Permit
+from salus.access.permit import _MAKER, Extent, Permit
 from salus.access.policy import CONDITION_DOC, Grant, Policy
 from salus.access.predicate import Always, Never, Predicate, either, every, to_python, to_sql
 from salus.access.relations import CareRelations
-from salus.access.scopes import Reach
-from salus.access.standing import Reason, refusal, stand
+from salus.access.scopes import Opening
+from salus.access.standing import Reason, Standing, refusal, stand
+from salus.fhir.search.parameters import parameters
 from salus.kernel.actor import Actor
 from salus.kernel.errors import Problem
 
 _KEPT = 8192  # permits; about 2 KB each
+
+_Asked = tuple[Actor, Permission, str, str]
+"""Actor, permission, type, letters of a scope in place of the permission's own."""
 
 
 class Access:
@@ -40,15 +44,16 @@ class Access:
         self.policy = policy
         self._relations = relations
         self._surrogate = surrogate
-        self._permits: dict[tuple[Actor, Permission, str], Permit] = {}
+        self._permits: dict[_Asked, Permit] = {}
 
-    def decide(self, actor: Actor, permission: Permission, type: str = "") -> Permit:  # noqa: A002
+    def decide(self, actor: Actor, permission: Permission, type: str = "", *, letters: str = "") -> Permit:  # noqa: A002
         """Decide whether the actor may do this at all, and to which records.
 
         Args:
             actor: who asks.
             permission: what for.
             type: FHIR type for `record:*`, else "".
+            letters: letters of a SMART scope that this takes, where they are not those of the permission.
 
         Returns:
             The permit. Warm: under 3 microseconds.
@@ -57,10 +62,10 @@ class Access:
             Problem: FORBIDDEN. Its `detail` starts with a `standing.Reason` and a colon; `public` says
                 nothing of it.
         """
-        key = (actor, permission, type)
+        key = (actor, permission, type, letters)
         permit = self._permits.get(key)
         if permit is None:
-            permit = self._work_out(actor, permission, type)
+            permit = self._work_out(key)
             if len(self._permits) >= _KEPT:
                 self._permits.clear()
             self._permits[key] = permit
@@ -95,27 +100,42 @@ class Access:
             lines.append("Every record of this type is covered.")
         return lines
 
-    def _work_out(self, actor: Actor, permission: Permission, type_: str) -> Permit:
-        standing = stand(self.policy, actor, permission, type_)
+    def _work_out(self, asked: _Asked) -> Permit:
+        actor, permission, type_, letters = asked
+        standing = stand(self.policy, actor, permission, type_, letters)
         label = f"{self.policy.name} version {self.policy.version}" if self.policy else ""
         if not standing.grants:
-            return self._permit((actor, permission, type_), standing.roles, f"{label}, role", ())
-        extent = own_record(actor, self._surrogate) if standing.reach is Reach.OWN else Always()
-        covers = [(grant, every((extent, predicate_of(grant, actor, self._surrogate)))) for grant in standing.grants]
+            return self._permit(asked, standing.roles, f"{label}, role", ())
+        parts = self._parts(actor, type_, standing)
+        whole = either(extent for extent, _ in parts)
+        covers = [(grant, every((whole, predicate_of(grant, actor, self._surrogate)))) for grant in standing.grants]
         usable = [(grant, predicate) for grant, predicate in covers if not isinstance(predicate, Never)]
         if not usable:
             raise refusal(Reason.PARTY, "the grants need an account that stands for a patient or practitioner")
         names = tuple(grant.id for grant, _ in usable)
-        return self._permit((actor, permission, type_), names, f"{label}, grant", usable)
+        return self._permit(asked, names, f"{label}, grant", usable, _extents(parts))
+
+    def _parts(self, actor: Actor, type_: str, standing: Standing) -> list[tuple[Predicate, Opening]]:
+        """What the scopes leave, as predicates. A condition over a hidden element would tell its value, and is none."""
+        hidden = frozenset[str]().union(*(grant.mask for grant in standing.grants))
+        parts = [
+            (owned_by(opening.patient, actor, self._surrogate) if opening.patient else Always(), opening)
+            for opening in standing.openings
+            if not hidden or not any(_reads(type_, name, hidden) for name, _ in opening.params)
+        ]
+        if not parts:
+            raise refusal(Reason.SCOPE, "the conditions of the scopes read hidden elements")
+        return parts
 
     def _permit(
         self,
-        request: tuple[Actor, Permission, str],
+        asked: _Asked,
         names: tuple[str, ...],
         label: str,
         usable: Sequence[tuple[Grant, Predicate]],
+        extents: tuple[Extent, ...] = (),
     ) -> Permit:
-        actor, permission, type_ = request
+        actor, permission, type_, _ = asked
         whole = either(predicate for _, predicate in usable)
         related = self._relations.related
         masked = _masked(usable)
@@ -128,11 +148,29 @@ class Access:
             grants=names,
             reason=f"{label} {', '.join(names)}",
             masked=masked,
-            unrestricted=isinstance(whole, Always),
+            unrestricted=isinstance(whole, Always) and not extents,
             _test=to_python(whole, related),
             _fragment=to_sql(whole),
             _masks=tuple((to_python(test, related), grant.mask) for grant, test in usable) if masked else (),
+            extents=extents,
         )
+
+
+def _extents(parts: list[tuple[Predicate, Opening]]) -> tuple[Extent, ...]:
+    """What is left to be judged on the content; nothing when no scope has a condition."""
+    if not any(opening.params for _, opening in parts):
+        return ()
+    alike = len({extent for extent, _ in parts}) == 1  # then the permit's own predicate holds it already
+    return tuple(Extent(None if alike else to_python(extent, _nobody), opening.params) for extent, opening in parts)
+
+
+def _nobody(_tenant: str, _party: bytes, _owner: bytes) -> bool:
+    return False
+
+
+def _reads(type_: str, name: str, hidden: frozenset[str]) -> bool:
+    known = parameters(type_).get(name)
+    return known is None or "*" in known.elements or bool(known.elements & hidden)
 
 
 def _masked(usable: Sequence[tuple[Grant, Predicate]]) -> frozenset[str]:

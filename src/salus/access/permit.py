@@ -13,11 +13,25 @@ from dataclasses import InitVar, dataclass, field
 from salus.access.facts import Facts
 from salus.access.permissions import Permission
 from salus.access.predicate import Fragment, Test
+from salus.fhir.smart.conditions import Parameters
 from salus.kernel.actor import Actor
 from salus.kernel.errors import Kind, Problem
 
 _MAKER = object()
 _NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A part of the records that the scopes of a session open, told by their content.
+
+    Attributes:
+        test: what must hold of the facts; None when the permit's own test says it already.
+        params: search parameters that the content must fulfil, all of them; empty for any content.
+    """
+
+    test: Test | None
+    params: Parameters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +50,8 @@ class Permit:
             be refused,
             because the answer would tell the value.
         unrestricted: true when every record of the type (in the tenant) is covered.
+        extents: parts of the records, one of which must hold a record besides what `allows` says of it; empty
+            when the facts say it all. `salus.records.store` judges them, on the content.
     """
 
     maker: InitVar[object]
@@ -50,13 +66,14 @@ class Permit:
     _test: Test = field(repr=False)
     _fragment: Fragment = field(repr=False)
     _masks: tuple[tuple[Test, frozenset[str]], ...] = field(repr=False)
+    extents: tuple[Extent, ...] = ()
 
     def __post_init__(self, maker: object) -> None:
         if maker is not _MAKER:
             raise Problem(Kind.FAULT, "Access was not decided.", "a Permit was made outside salus.access.decide")
 
     def allows(self, facts: Facts) -> bool:
-        """Whether the record with these facts is covered.
+        """Whether the record with these facts is covered, as far as facts can tell (see `extents`).
 
         Before a change ask it twice: for the record as it is and as it would be.
         """

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from salus.access.permissions import SYSTEM, Permission
 from salus.access.policy import Grant, Policy, Role
-from salus.access.scopes import Reach, reach
+from salus.access.scopes import ALL, Opening, narrowed, openings
 from salus.kernel.actor import Actor
 from salus.kernel.errors import Kind, Problem
 
@@ -38,12 +38,12 @@ class Standing:
     Attributes:
         roles: roles that give it.
         grants: grants that give it; empty for a permission not about records.
-        reach: how far the scopes of the session let them go.
+        openings: the parts of the records that the scopes of the session leave of them.
     """
 
     roles: tuple[str, ...]
     grants: tuple[Grant, ...]
-    reach: Reach
+    openings: tuple[Opening, ...]
 
 
 def refusal(reason: Reason, words: str) -> Problem:
@@ -51,7 +51,7 @@ def refusal(reason: Reason, words: str) -> Problem:
     return Problem(Kind.FORBIDDEN, "Your account may not do this.", f"{reason}: {words}")
 
 
-def stand(policy: Policy | None, actor: Actor, permission: Permission, type_: str) -> Standing:
+def stand(policy: Policy | None, actor: Actor, permission: Permission, type_: str, letters: str = "") -> Standing:
     """Find what gives this permission.
 
     Args:
@@ -59,6 +59,7 @@ def stand(policy: Policy | None, actor: Actor, permission: Permission, type_: st
         actor: who asks.
         permission: for what.
         type_: FHIR type, or "" for a permission not about records.
+        letters: letters of a scope that are needed instead of those of the permission.
 
     Raises:
         Problem: FORBIDDEN; `detail` starts with a `Reason`.
@@ -68,12 +69,12 @@ def stand(policy: Policy | None, actor: Actor, permission: Permission, type_: st
     roles = _active(policy, actor)
     asked = f"{permission} on {type_}" if type_ else str(permission)
     if permission in SYSTEM:
-        if actor.scopes and not _within_scopes(actor, permission):
+        if narrowed(actor) and not _within_scopes(actor, permission):
             raise refusal(Reason.SCOPE, "scopes give records only")
         giving = tuple(role.name for role in roles if permission in role.permissions)
         if not giving or type_:
             raise refusal(Reason.NO_GRANT, f"{_names(roles)} does not give {asked}")
-        return Standing(giving, (), Reach.ALL)
+        return Standing(giving, (), ALL)
     rule = policy.never(permission, type_, actor.roles)
     if rule is not None:
         raise refusal(Reason.NEVER, f"hard rule {rule.id}: {rule.why}")
@@ -82,10 +83,10 @@ def stand(policy: Policy | None, actor: Actor, permission: Permission, type_: st
     )
     if not grants:
         raise refusal(Reason.NO_GRANT, f"{_names(roles)} does not give {asked}")
-    extent = reach(actor, permission, type_)
-    if extent is Reach.NONE:
+    left = openings(actor, permission, type_, letters)
+    if not left:
         raise refusal(Reason.SCOPE, f"no scope of the session gives {asked}")
-    return Standing(tuple(dict.fromkeys(grant.role for grant in grants)), grants, extent)
+    return Standing(tuple(dict.fromkeys(grant.role for grant in grants)), grants, left)
 
 
 def _within_scopes(actor: Actor, permission: Permission) -> bool:
@@ -93,9 +94,7 @@ def _within_scopes(actor: Actor, permission: Permission) -> bool:
 
     Only one does: who may read value sets may ask about codes, which an app that shows a form cannot do without.
     """
-    return permission is Permission.TERMINOLOGY_READ and (
-        reach(actor, Permission.RECORD_READ, "ValueSet") is not Reach.NONE
-    )
+    return permission is Permission.TERMINOLOGY_READ and openings(actor, Permission.RECORD_READ, "ValueSet") == ALL
 
 
 def _active(policy: Policy, actor: Actor) -> list[Role]:

@@ -57,7 +57,7 @@ from salus.knowledge.library import Library
 from salus.privacy.desk import Desk, ErasureWrites
 from salus.privacy.desk import prepare as prepare_privacy
 from salus.privacy.erasure import Hold
-from salus.records.context import Services
+from salus.records.context import Services, fhir_base
 from salus.records.store.contents import ContentWrites
 from salus.records.store.schema import MIGRATIONS, ROOM
 from salus.records.store.store import Store
@@ -167,7 +167,7 @@ class House:
         )
         # It may be made much later, so it asks for its key when it needs one, and wipes it.
         self.knowledge = Library(folder / KNOWLEDGE, lambda: self.keyring.page_key("knowledge"))
-        store = Store(self.db, self.keyring)
+        store = Store(self.db, self.keyring, lambda tenant: fhir_base(settings.base_url, tenant))
         validator = Validator(
             self.knowledge,
             Asked(self.knowledge.engine),

@@ -114,9 +114,9 @@ class Context:
             self.view = lens(self.base, self.store.registries.of(self.actor.tenant)[1])
         return self.view
 
-    def decide(self, permission: Permission, type_: str) -> Permit:
-        """Ask access. Raises Problem(FORBIDDEN) on a refusal."""
-        return self.services.access.decide(self.actor, permission, type_)
+    def decide(self, permission: Permission, type_: str, *, letters: str = "") -> Permit:
+        """Ask access; `letters` are those of a scope where the permission's own do not say it. Raises FORBIDDEN."""
+        return self.services.access.decide(self.actor, permission, type_, letters=letters)
 
     def event(
         self,

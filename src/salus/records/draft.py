@@ -6,9 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from salus.access.facts import Facts
+from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.access.relations import Replace
+from salus.access.scopes import narrowed
 from salus.audit.event import Action, Entity
 from salus.fhir.search.define import defined
 from salus.kernel.clock import instant
@@ -28,11 +32,17 @@ from salus.records.terms import terms_of
 
 @dataclass(slots=True)
 class Prepared:
-    """A version on its way to the store, with everything that has to be committed beside it."""
+    """A version on its way to the store, with everything that has to be committed beside it.
+
+    Attributes:
+        shown: the version as the answer may show it: without its body to a session whose scopes do not let it read
+            what it wrote (SMART App Launch, create without `r`).
+    """
 
     change: Change
     relations: Replace | None
     version: Version
+    shown: Version
     entities: tuple[Entity, ...]
     reason: str
     defines: Define | None = None
@@ -95,7 +105,7 @@ class Drafting:
         found = facts_of_resource(draft.resource, self._keys.surrogate, self._view.compartment, self._view.bases)
         if permit.type == BINARY:
             found = facts_within(ctx, draft.resource, found)
-        if not permit.allows(found):
+        if not ctx.store.covers(permit, found, draft.resource):
             raise _outside(permit, "content is outside the grant")
         if permit.type == BINARY and not draft.content:
             rid = ctx.store.rid(self._tenant, permit.type, draft.id)
@@ -126,10 +136,13 @@ class Drafting:
             indexed=self._state.stamp,
         )
         action: Action = "C" if draft.method == "POST" or version == 1 else "U"
+        made = Version(type_, draft.id, version, draft.updated, False, draft.method, body)
+        shown = made if _readable(self._ctx, type_, facts, draft.resource) else msgspec.structs.replace(made, body=b"")
         return Prepared(
             change,
             relations(self._tenant, draft.resource, change.rid, facts.owners, self._keys.surrogate, self._view.bases),
-            Version(type_, draft.id, version, draft.updated, False, draft.method, body),
+            made,
+            shown,
             entities(facts.owners, type_, draft.id, version, action),
             draft.permit.reason,
             _defines(self._ctx, draft.resource, change.rid),
@@ -146,6 +159,19 @@ def prepare(ctx: Context, draft: Draft) -> Prepared:
 
 def _outside(permit: Permit, detail: str) -> Problem:
     return Problem(Kind.FORBIDDEN, f"You may not write this {permit.type}.", detail)
+
+
+def _readable(ctx: Context, type_: str, facts: Facts, resource: dict[str, Any]) -> bool:
+    """Whether the scopes of the session, if it has any, let it read what it writes."""
+    if not narrowed(ctx.actor):
+        return True
+    try:
+        permit = ctx.decide(Permission.RECORD_READ, type_)
+    except Problem as problem:
+        if problem.kind is not Kind.FORBIDDEN:
+            raise
+        return False
+    return ctx.store.covers(permit, facts, resource)
 
 
 def prepare_deletion(ctx: Context, permit: Permit, *, id_: str, facts: Facts, base: int) -> Prepared:
@@ -167,10 +193,12 @@ def prepare_deletion(ctx: Context, permit: Permit, *, id_: str, facts: Facts, ba
     )
     keys = ctx.store.keys(tenant)
     relation = relations(tenant, stub, change.rid, facts.owners, keys.surrogate, ())
+    gone = Version(permit.type, id_, base + 1, updated, True, "DELETE", b"")
     return Prepared(
         change,
         relation,
-        Version(permit.type, id_, base + 1, updated, True, "DELETE", b""),
+        gone,
+        gone,
         entities(facts.owners, permit.type, id_, base + 1, "D"),
         permit.reason,
         ctx.store.registries.change(tenant, change.rid, None) if permit.type == "SearchParameter" else None,

@@ -65,7 +65,9 @@ def open_cursor(ctx: Context, text: str, scope: str) -> Cursor:
 
 
 def _bound(ctx: Context) -> tuple[bytes | str | int, ...]:
-    return ("salus.page.1", ctx.actor.tenant, ctx.actor.id, ctx.actor.purpose)
+    """For whom: the account, and what an application may see for it."""
+    actor = ctx.actor
+    return ("salus.page.2", actor.tenant, actor.id, actor.purpose, " ".join(actor.scopes), actor.patient)
 
 
 def _refused() -> Problem:

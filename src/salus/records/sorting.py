@@ -34,7 +34,9 @@ def in_order(
     Args:
         first: cursor of the first page: what tells this search from others of the same person.
     """
-    key = (ctx.actor.tenant, ctx.actor.id, ctx.actor.purpose, msgspec.msgpack.encode(first))
+    actor = ctx.actor  # with what an application may see for them: another one finds other records
+    session = (actor.tenant, actor.id, actor.purpose, actor.scopes, actor.patient)
+    key = (session, msgspec.msgpack.encode(first))
     known = ctx.services.orders.get(key) if span.before is not None and len(planned) == 1 else None
     if known is not None and _whole(ctx, planned[0], span, known):
         return _following(ctx, planned[0], span, known)

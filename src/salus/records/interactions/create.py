@@ -62,6 +62,7 @@ async def create(ctx: Context, type_: str, resource: dict[str, Any], if_none_exi
     """
     guards = []
     if if_none_exist:
+        ctx.decide(Permission.RECORD_CREATE, type_)  # also when nothing comes to be made
         found, guard = match_one(ctx, type_, if_none_exist, "http.If-None-Exist")
         if found is not None:
             event = ctx.event(EventType.RECORD_READ, reason=found.reason, entities=found.entities, query=if_none_exist)
@@ -73,4 +74,4 @@ async def create(ctx: Context, type_: str, resource: dict[str, Any], if_none_exi
     prepared = stage(ctx, type_, resource, judged=type_ == MANY)
     event = ctx.event(EventType.RECORD_CREATE, reason=prepared.reason, entities=prepared.entities, query=if_none_exist)
     await ctx.commit(unit_of([prepared], guards), event)
-    return prepared.version, True
+    return prepared.shown, True

@@ -48,6 +48,7 @@ class Wanted:
 
 
 _ALL = Wanted()
+_LISTING = "s"  # SMART: the history of a type or of everything is asked for like a search, that of a record like a read
 _MAX_LISTED = 1_000  # records of lists whose histories are merged
 
 
@@ -75,7 +76,7 @@ async def history(
             ctx.store.open(permit, newest)
         permits = [permit]
     elif type_:
-        permits = [ctx.decide(Permission.RECORD_HISTORY, type_)]
+        permits = [ctx.decide(Permission.RECORD_HISTORY, type_, letters=_LISTING)]
     else:
         permits = _of_every_type(ctx)
     if wanted.lists:
@@ -142,7 +143,7 @@ def _of_every_type(ctx: Context) -> list[Permit]:
     permits = []
     for type_ in resource_types():
         try:
-            permits.append(ctx.decide(Permission.RECORD_HISTORY, type_))
+            permits.append(ctx.decide(Permission.RECORD_HISTORY, type_, letters=_LISTING))
         except Problem as problem:
             if problem.kind is not Kind.FORBIDDEN:
                 raise

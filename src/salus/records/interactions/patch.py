@@ -51,17 +51,23 @@ def stage(
     if row is None:
         raise absent()
     if not permit.allows(facts_of(row)):
-        raise Problem(Kind.FORBIDDEN, f"You may not write this {type_}.", "the record is outside the grant")
+        raise _outside(type_)
     if if_match is not None and if_match != row.version:
         raise stale()
     if row.deleted:
         ctx.store.open(read, row)  # a row that only claims to be a deletion does not open
         raise gone(row.version)
     _, before = ctx.store.open_with_content(read, row)
+    if not ctx.store.covers(permit, facts_of(row), before):
+        raise _outside(type_)
     after = settle(before, patch(before))
     rewrite(after, targets)
     ctx.services.validator.check(after, type_)
     return prepare(ctx, Draft(permit, after, id_, row.version + 1, row.version, "PATCH"))
+
+
+def _outside(type_: str) -> Problem:
+    return Problem(Kind.FORBIDDEN, f"You may not write this {type_}.", "the record is outside the grant")
 
 
 @audited(EventType.RECORD_UPDATE)
@@ -101,4 +107,4 @@ async def conditional_patch(
 async def _keep(ctx: Context, prepared: Prepared, query: str = "") -> Version:
     event = ctx.event(EventType.RECORD_UPDATE, reason=prepared.reason, entities=prepared.entities, query=query)
     await ctx.commit(unit_of([prepared]), event)
-    return prepared.version
+    return prepared.shown

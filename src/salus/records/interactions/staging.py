@@ -169,7 +169,7 @@ class _Slice:
     def _seal(self, line: _Line) -> None:
         made = self._drafting.seal(line.draft)
         self._staging.prepared.append(made)
-        self._staging.answers[line.entry.index] = answer_made(made.version, line.makes)
+        self._staging.answers[line.entry.index] = answer_made(made.shown, line.makes)
 
 
 def name(entry: Entry, id_: str, staging: Staging) -> None:

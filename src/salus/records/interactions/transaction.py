@@ -125,7 +125,7 @@ def _stage_one(ctx: Context, entry: Entry, targets: Targets, staging: Staging) -
     seen = targets.seen_from(entry.full_url)
     made = patch.stage(ctx, entry.type, target, of_entry(entry.resource), entry.if_match, seen)
     staging.prepared.append(made)
-    staging.answers[entry.index] = answer_made(made.version, False)
+    staging.answers[entry.index] = answer_made(made.shown, False)
 
 
 def _stage_delete(ctx: Context, entry: Entry, staging: Staging) -> None:
@@ -164,6 +164,7 @@ async def _resolve_conditions(
     for entry in entries:
         if entry.method == "POST" and entry.if_none_exist:
             with placed(entry):
+                ctx.decide(Permission.RECORD_CREATE, entry.type)
                 found, guard = match_one(ctx, entry.type, entry.if_none_exist, "request.ifNoneExist")
             earlier = first.setdefault((entry.type, entry.if_none_exist), entry)
             if found is None and earlier is not entry:

@@ -88,7 +88,8 @@ def following(
     if row is None:
         if if_match is not None:
             raise stale()
-        making = ctx.decide(Permission.RECORD_CREATE, type_)
+        # SMART: to create by update takes the letter of an update.
+        making = ctx.decide(Permission.RECORD_CREATE, type_, letters="u")
         return Draft(making, resource, id_, 1, 0, "PUT", content, claiming=permit), True
     if if_match is not None and if_match != row.version:
         raise stale()
@@ -150,4 +151,4 @@ async def _keep(
 ) -> tuple[Version, bool]:
     event = ctx.event(EventType.RECORD_UPDATE, reason=prepared.reason, entities=prepared.entities, query=query)
     await ctx.commit(unit_of([prepared], guards), event)
-    return prepared.version, made
+    return prepared.shown, made

@@ -99,7 +99,7 @@ async def _commit(ctx: Context, type_: EventType, first: Prepared, prepared: Pre
         raise Problem(Kind.CONFLICT, text, "owners changed during an upload")
     unit = unit_with(kept.keep, unit_of([prepared]))
     await ctx.commit(unit, ctx.event(type_, reason=prepared.reason, entities=prepared.entities))
-    return prepared.version
+    return prepared.shown
 
 
 async def _take_in(ctx: Context, first: Prepared, pieces: AsyncIterator[bytes]) -> _Kept:

@@ -136,7 +136,7 @@ def _intended(call: Invocation, permit: Permit, resource: Resource, mode: str) -
     view, keys = lens(call.ctx.base), call.ctx.store.keys(call.ctx.actor.tenant)
     named = resource if "id" in resource else {**resource, "id": "new"}
     facts = facts_of_resource(named, keys.surrogate, view.compartment, view.bases)
-    if not permit.allows(facts):
+    if not call.ctx.store.covers(permit, facts, named):
         return [Finding(Severity.ERROR, "forbidden", f"You may not write this {call.type}.", call.type)]
     return []
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from salus.access.facts import Facts
 from salus.access.permissions import Permission
@@ -29,6 +29,7 @@ _GONE = "select 1 from erased e where e.tenant=r.tenant and e.owner=r.owners"
 _BATCH = 64
 _NAMED = 100  # surrogates in one question
 _END = 1 << 62
+_MOST_REJECTED = 20_000  # records opened for one question and found to lie outside the permit
 
 Span = tuple[int | None, int | None]
 OPEN_SPAN: Span = (None, None)
@@ -47,11 +48,28 @@ def _number(found: Any) -> int:
     return int(found[0] or 0) if found else 0
 
 
-class Reader:
-    """Queries over one connection; used on one thread."""
+class Content(Protocol):
+    """Judges what facts cannot tell, for permits with `extents`."""
 
-    def __init__(self, db: Connection) -> None:
+    def within(self, permit: Permit, row: Row) -> bool:
+        """Whether the content of a row, which is no deletion, lies within the permit."""
+        ...
+
+    def narrowing(self, permit: Permit) -> tuple[str, bool]:
+        """As `covering.Covering.narrowing`."""
+        ...
+
+
+class Reader:
+    """Queries over one connection; used on one thread.
+
+    Args:
+        content: judges the content of rows.
+    """
+
+    def __init__(self, db: Connection, content: Content) -> None:
         self._db = db
+        self._content = content
         self._held: set[str] = set()
 
     @contextmanager
@@ -81,7 +99,24 @@ class Reader:
         row = _row(found)
         if row.type != permit.type or not permit.allows(facts_of(row)):
             return None
-        return row
+        return row if self._within(permit, row) else None
+
+    def _within(self, permit: Permit, row: Row) -> bool:
+        """Whether the content is covered too; a deletion is judged by what was deleted."""
+        if not permit.extents:
+            return True
+        if row.deleted:
+            before = self._db.execute(_VERSION, (permit.actor.tenant, row.rid, row.version - 1)).fetchone()
+            return before is not None and self._content.within(permit, _row(before))
+        return self._content.within(permit, row)
+
+    def _narrowed(self, permit: Permit, expression: str) -> tuple[str, bool]:
+        """An expression with what the index can say of the permit, and whether rows still have to be judged."""
+        if not permit.extents:
+            return expression, False
+        narrowing, exact = self._content.narrowing(permit)
+        parts = [f"({part})" for part in (expression, narrowing) if part]
+        return " AND ".join(parts), not exact
 
     def erased(self, tenant: str, owner: bytes) -> bytes:
         """The mark of a patient who was erased; empty for others. What it is worth: `Store.mark`."""
@@ -126,6 +161,8 @@ class Reader:
             batch: rows fetched at a time; a little more than the caller expects to use.
         """
         where, values = self._conditions(permit, updated)
+        expression, judging = self._narrowed(permit, expression)
+        rejected = 0
         if expression:
             sql = f"select {COLUMNS} from {_MATCHING}"
             values = [expression, *values]
@@ -139,7 +176,13 @@ class Reader:
         while True:
             rows: list[Any] = self._db.execute(sql_page, [*values, cursor]).fetchall()
             for found in rows:
-                yield _row(found)
+                row = _row(found)
+                if judging and not self._within(permit, row):
+                    rejected += 1
+                    if rejected > _MOST_REJECTED:
+                        raise Problem(Kind.TOO_COSTLY, "The search would have to open too many records.", "by scope")
+                    continue
+                yield row
             if len(rows) < batch:
                 return
             cursor = rows[-1][0]
@@ -157,7 +200,8 @@ class Reader:
             some = rids[start : start + _NAMED]
             marks = ",".join("?" * len(some))
             sql = f"select {COLUMNS} from record r where r.tenant=? and r.rid in ({marks}) {where} and r.seq < ?"
-            found += [_row(each) for each in self._db.execute(sql, [permit.actor.tenant, *some, *values, cursor])]
+            rows = [_row(each) for each in self._db.execute(sql, [permit.actor.tenant, *some, *values, cursor])]
+            found += [row for row in rows if self._within(permit, row)]
         return found
 
     def moved(self, permit: Permit, expression: str, since: int, *, updated: Span = OPEN_SPAN) -> list[tuple[Row, int]]:
@@ -167,6 +211,7 @@ class Reader:
             expression, updated: as for `candidates`; they are put to the record as it is now.
         """
         where, values = self._conditions(permit, updated)
+        expression, judging = self._narrowed(permit, expression)
         former = "(select max(o.seq) from record o where o.tenant=r.tenant and o.rid=r.rid and o.seq <= ?)"
         if expression:
             tables = f"{_MATCHING} and t.rowid > ?"
@@ -176,7 +221,8 @@ class Reader:
             bound = [since]
         sql = f"select {COLUMNS}, {former} from {tables} and r.version > 1 {where}"
         found: list[Any] = self._db.execute(sql, [since, *bound, *values]).fetchall()
-        return [(_row(row[:-1]), row[-1]) for row in found if row[-1] is not None]
+        rows = [(_row(row[:-1]), row[-1]) for row in found if row[-1] is not None]
+        return [(row, at) for row, at in rows if not judging or self._within(permit, row)]
 
     def former(self, permit: Permit, rid: bytes, since: int) -> Row | None:
         """A record as it was when the newest row was `since`; None when it was not, or was hidden."""
@@ -207,6 +253,10 @@ class Reader:
     def count(self, permit: Permit, expression: str, *, updated: Span = OPEN_SPAN) -> int:
         """How many records `candidates` would give."""
         where, values = self._conditions(permit, updated)
+        narrowed, judging = self._narrowed(permit, expression)
+        if judging:
+            return sum(1 for _ in self.candidates(permit, expression, updated=updated))
+        expression = narrowed
         if expression:
             sql = f"select count(*) from {_MATCHING}"
             values = [expression, *values]
@@ -268,7 +318,7 @@ class Reader:
             for found in rows:
                 row = _row(found)
                 # A version of the time before a record moved out of sight stays out of sight as well.
-                if row.current or self.newest(permit, row.rid) is not None:
+                if (row.current or self.newest(permit, row.rid) is not None) and self._within(permit, row):
                     yield row
             if len(rows) < _BATCH:
                 return
@@ -279,7 +329,7 @@ class Reader:
         where, values = self._conditions(permit, OPEN_SPAN)
         sql = f"select {COLUMNS} from record r where true {where} and r.seq > ? and r.indexed < ?"
         found = self._db.execute(f"{sql} order by r.seq limit {batch}", [*values, after, stamp])
-        return [_row(each) for each in found]
+        return [row for each in found if self._within(permit, row := _row(each))]
 
     def count_behind(self, permit: Permit, stamp: int) -> int:
         """How many such records there are."""

@@ -7,7 +7,7 @@ Needs a `Permit` to find anything, opens only what a permit found, and applies t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from hmac import compare_digest
 from typing import Any
@@ -25,6 +25,7 @@ from salus.kernel.errors import Kind, Problem
 from salus.records.store import codec
 from salus.records.store.content import Opening, Place, Sealing
 from salus.records.store.contents import Contents
+from salus.records.store.covering import Covering
 from salus.records.store.defined import State
 from salus.records.store.read import OPEN_SPAN, Reader, Span, facts_of
 from salus.records.store.registries import Registries
@@ -52,13 +53,18 @@ class Version(msgspec.Struct, frozen=True):
 
 
 class Store:
-    """One process' view of the embedded store."""
+    """One process' view of the embedded store.
 
-    def __init__(self, db: Connection, keyring: Keyring) -> None:
-        self.reader = Reader(db)
+    Args:
+        base: FHIR base address of a tenant.
+    """
+
+    def __init__(self, db: Connection, keyring: Keyring, base: Callable[[str], str]) -> None:
+        self.reader = Reader(db, self)
         self._keyring = keyring
         self._together = Together(self.reader, self.rid)
         self.registries = Registries(db, self.keys)
+        self._covering = Covering(self.keys, self.registries, base)
         self.contents = Contents(db)
 
     def keys(self, tenant: str) -> TenantKeys:
@@ -116,6 +122,26 @@ class Store:
     def taken(self, permit: Permit, id_: str) -> bool:
         """Whether an id is in use, by a record that the actor may see or not; for whoever wants to make it theirs."""
         return self.reader.taken(permit.actor.tenant, self.rid(permit.actor.tenant, permit.type, id_))
+
+    # ── judge ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def covers(self, permit: Permit, facts: Facts, resource: dict[str, Any]) -> bool:
+        """Whether a permit covers a record by its facts and its content; before a change ask for both images."""
+        return permit.allows(facts) and self._covering.holds(permit, facts, resource)
+
+    def within(self, permit: Permit, row: Row) -> bool:
+        """Whether the content of a row lies within a permit with `extents`; not when its patient was erased."""
+        try:
+            plain = self._plain(permit.actor.tenant, row)
+        except Problem as problem:
+            if problem.kind is not Kind.GONE:
+                raise
+            return False
+        return self._covering.holds(permit, facts_of(row), json.decode(plain))
+
+    def narrowing(self, permit: Permit) -> tuple[str, bool]:
+        """What the index can say of a permit with `extents`, see `Covering.narrowing`."""
+        return self._covering.narrowing(permit)
 
     # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
