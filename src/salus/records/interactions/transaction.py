@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from salus.access.permissions import Permission
 from salus.audit.event import EventType
 from salus.fhir.patch import of_entry
 from salus.kernel.breath import Breath
