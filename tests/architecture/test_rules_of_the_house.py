@@ -15,6 +15,7 @@ from salus.access.permissions import Permission
 from salus.http import table
 from salus.http.oauth_api.table import routes_of
 from salus.http.routes import PUBLIC, SELF, Route
+from salus.http.users_api import user_routes
 from salus.kernel.settings import SECTIONS
 from salus.records.context import audited
 from salus.records.operations.table import OPERATIONS
@@ -160,7 +161,9 @@ def test_keys_and_seals_of_records_are_asked_for_in_the_store_alone() -> None:
 def routes() -> tuple[Route, ...]:
     """The route table."""
     reception = Reception(None, Assets())  # type: ignore[arg-type]
-    return table.routes(None, None, lambda: None, pages(reception), routes_of(None)).routes  # type: ignore[arg-type]
+    people = user_routes(None)  # type: ignore[arg-type]
+    made = table.routes(None, None, lambda: None, pages(reception), routes_of(None), people)  # type: ignore[arg-type]
+    return made.routes
 
 
 def test_every_route_names_its_permission() -> None:

@@ -21,6 +21,7 @@ from salus.http.errors import STATUS
 from salus.http.oauth_api.table import routes_of
 from salus.http.offered import offered
 from salus.http.table import routes
+from salus.http.users_api import user_routes
 from salus.kernel.settings import SECTIONS
 from salus.web.assets import Assets
 from salus.web.reception import Reception
@@ -66,7 +67,8 @@ def test_every_permission_has_its_line_under_the_right_heading() -> None:
 
 def test_every_route_has_its_line() -> None:
     anything: Any = SimpleNamespace()
-    table = routes(anything, anything, lambda: None, pages(Reception(anything, Assets())), routes_of(anything)).routes
+    drawn, people = pages(Reception(anything, Assets())), user_routes(anything)
+    table = routes(anything, anything, lambda: None, drawn, routes_of(anything), people).routes
     known = [(r.method, r.pattern, str(r.permission), r.doc) for r in table if "$" not in r.pattern]
     listed = [tuple(row) for row in rows(sections(text_of("docs/reference/routes.md"))[""])]
     assert listed == known

@@ -22,6 +22,7 @@ from salus.http.asgi import Application
 from salus.http.oauth_api.possession import Possession
 from salus.http.oauth_api.table import routes_of
 from salus.http.table import routes
+from salus.http.users_api import user_routes
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings, load
@@ -48,7 +49,14 @@ def build_application(house: House) -> Application:
     made = Application(
         house.services,
         house.tokens,
-        routes(Signing(house), reader, partial(_ready, house), pages(reception), routes_of(house.oauth)),
+        routes(
+            Signing(house),
+            reader,
+            partial(_ready, house),
+            pages(reception),
+            routes_of(house.oauth),
+            user_routes(house.people),
+        ),
         startup=lambda: _start(house, made, indexer, renewer),
         shutdown=lambda: _stop(house, indexer, renewer),
         pages=reception,

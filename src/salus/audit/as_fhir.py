@@ -85,6 +85,7 @@ _KINDS: dict[EventType, tuple[_Coded, _Coded | None, str]] = {
     EventType.OAUTH_KEY: _dicom("110113", "Security Alert", _CONFIGURED, "C"),
     EventType.USER_CREATE: _dicom("110113", "Security Alert", _ACCOUNT, "C"),
     EventType.USER_CHANGE: _dicom("110113", "Security Alert", _ACCOUNT, "U"),
+    EventType.USER_READ: _dicom("110100", "Application Activity", None, "R"),
     EventType.USER_INVITE: _dicom("110113", "Security Alert", _ACCOUNT, "C"),
     EventType.USER_SUSPEND: _dicom("110113", "Security Alert", _ACCOUNT, "U"),
     EventType.USER_REINSTATE: _dicom("110113", "Security Alert", _ACCOUNT, "U"),

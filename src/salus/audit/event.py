@@ -57,6 +57,7 @@ class EventType(StrEnum):
     OAUTH_KEY = "oauth.key"
     USER_CREATE = "user.create"
     USER_CHANGE = "user.change"
+    USER_READ = "user.read"
     USER_INVITE = "user.invite"
     USER_SUSPEND = "user.suspend"
     USER_REINSTATE = "user.reinstate"
@@ -130,6 +131,7 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.OAUTH_KEY: "A key that signs id_tokens was made, put to use, retired or removed.",
     EventType.USER_CREATE: "An account was made.",
     EventType.USER_CHANGE: "An account, its roles or its credentials were changed.",
+    EventType.USER_READ: "Accounts, their sessions or what waits for approval were looked at.",
     EventType.USER_INVITE: "A person was invited: a code was made with which they enrol themselves.",
     EventType.USER_SUSPEND: "An account was suspended; everything of its person has ended.",
     EventType.USER_REINSTATE: "A suspended account was opened again, or somebody who had left was invited again.",

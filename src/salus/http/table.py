@@ -27,6 +27,7 @@ def routes(
     ready: Callable[[], None],
     pages: Sequence[Route] = (),
     apps: Sequence[Route] = (),
+    administration: Sequence[Route] = (),
 ) -> Router:
     """The route table.
 
@@ -36,6 +37,7 @@ def routes(
         ready: raises when keys or database are away.
         pages: the routes for people, which `salus.web` draws.
         apps: the routes for applications (`oauth_api.table`), which come before those of records.
+        administration: the routes for administrators (`users_api`).
     """
     p = Permission
     record = "/fhir/{type}/{id}"
@@ -98,5 +100,5 @@ def routes(
             Route("POST", f"{record}/_search", p.RECORD_SEARCH, searching.of_compartment, _COMPARTMENT),
         ]
     )
-    known.extend(pages)
+    known.extend((*administration, *pages))
     return Router(known)

@@ -18,7 +18,7 @@ from salus.identity.passkeys import Passkeys
 from salus.identity.passwords import PasswordHasher
 from salus.identity.recovery_codes import RecoveryCodes
 from salus.identity.sessions import LevelOf, Session, Sessions
-from salus.identity.users import KeysOf
+from salus.identity.users import KeysOf, Users
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection
@@ -75,6 +75,7 @@ class Rooms:
     keys_of: KeysOf
     clock: Clock
     hasher: PasswordHasher
+    users: Users
     credentials: Credentials
     sessions: Sessions
     flows: Flows

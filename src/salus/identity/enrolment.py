@@ -52,7 +52,7 @@ class Enrolment:
             return self._in.go_on(unit, flow, replace(state, new_password=hashed), held)
         self._in.invitations.use(unit, tenant, state.invitation, refused())
         held = self._in.credentials.replace(unit, tenant, held, encoded=hashed)
-        self._end_access(unit, tenant, state.name)
+        self._in.users.end_access(unit, tenant, state.name)
         self._tell(unit, flow, NoticeKind.PASSWORD_CHANGED)
         shown = (*state.shown, Factor.PASSWORD)
         return self._in.go_on(unit, flow, replace(state, shown=shown, password=held.digest), held)
@@ -133,7 +133,7 @@ class Enrolment:
             add(unit, Statement("delete from standing where tenant = ? and handle = ? and state = 'invited'", where))
         if state.began in _LOST:
             self._in.passkeys.remove_all(unit, tenant, state.name)
-            self._end_access(unit, tenant, state.name)
+            self._in.users.end_access(unit, tenant, state.name)
         if state.new_password and state.began is Began.ALL:
             self._tell(unit, flow, NoticeKind.PASSWORD_CHANGED)
         lost = state.began in _LOST or Factor.RECOVERY in state.shown
@@ -172,12 +172,6 @@ class Enrolment:
         flow = self._in.flows.go_on(unit, flow, after)
         bound = has.bound or factor is Factor.BOUND_PASSKEY  # once this is durable
         return self._in.asked(flow, replace_has(has, passkeys=has.passkeys or factor is not Factor.CODE, bound=bound))
-
-    def _end_access(self, unit: Unit, tenant: str, name: str) -> None:
-        """Whoever came in with what was lost is out."""
-        where: Values = (tenant, self._in.credentials.held(tenant, name).handle)
-        for what in ("token", "session"):
-            add(unit, Statement(f"delete from {what} where tenant = ? and handle = ?", where, revokes=True))
 
     def _tell(self, unit: Unit, flow: Flow, kind: NoticeKind, words: str = "") -> None:
         state = flow.state

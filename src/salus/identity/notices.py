@@ -36,6 +36,7 @@ class NoticeKind(StrEnum):
     PASSKEY_COPIED = "passkey-copied"
     RESET_ASKED = "reset-asked"
     RESET_BEGUN = "reset-begun"
+    ROLES_ASKED = "roles-asked"
     ROLES_CHANGED = "roles-changed"
     SUSPENDED = "suspended"
     REINSTATED = "reinstated"
@@ -53,6 +54,7 @@ WORDS: dict[NoticeKind, str] = {
     NoticeKind.PASSKEY_COPIED: "One of your passkeys may have been copied; it does not sign in any more.",
     NoticeKind.RESET_ASKED: "An administrator asked for a reset of your ways to sign in.",
     NoticeKind.RESET_BEGUN: "A reset of your ways to sign in was begun by an administrator.",
+    NoticeKind.ROLES_ASKED: "An administrator asked for other roles for you.",
     NoticeKind.ROLES_CHANGED: "Your roles were changed.",
     NoticeKind.SUSPENDED: "Your account was suspended.",
     NoticeKind.REINSTATED: "Your account was opened again.",

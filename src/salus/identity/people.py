@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 
+from salus.identity.account import Account
 from salus.identity.ceremony import Rooms
 from salus.identity.credentials import Credentials
 from salus.identity.enrolment import Enrolment
 from salus.identity.flow import Flows
 from salus.identity.invitations import Invitations
+from salus.identity.life import Life
 from salus.identity.lockout import Lockout
 from salus.identity.notices import Notices
 from salus.identity.passkey_ceremony import Party
@@ -64,6 +66,7 @@ class People:
             keys_of,
             clock,
             hasher,
+            self.users,
             self.credentials,
             self.sessions,
             Flows(db, keys_of, clock),
@@ -78,3 +81,5 @@ class People:
         )
         self.sign_in = SignIn(rooms)
         self.enrolment = Enrolment(rooms)
+        self.account = Account(rooms)
+        self.life = Life(rooms)

@@ -118,6 +118,21 @@ class Users:
         self._insert(unit, keys, profile, sealed)
         return totp.enrolment_uri(secret, tenant, name)
 
+    def add_person(
+        self,
+        unit: Unit,
+        tenant: str,
+        name: str,
+        *,
+        roles: tuple[str, ...],
+        display: str,
+        party: str = "",
+        disabled: bool = False,
+    ) -> None:
+        """Add a person who chooses a password and binds a factor with an invitation. Arguments and errors as above."""
+        profile = make_profile(name, "user", roles, display, party)
+        self._insert(unit, self._keys_of(tenant), profile, (None, None), disabled=disabled)
+
     def add_service(
         self, unit: Unit, tenant: str, name: str, *, roles: tuple[str, ...], display: str, party: str = ""
     ) -> None:
@@ -134,6 +149,13 @@ class Users:
             (tenant, handle_of(keys, name)),
         ).fetchone()
         return None if row is None else user_from(keys, *row)
+
+    def of_handle(self, tenant: str, handle: bytes) -> User | None:
+        """The account with this handle, or None."""
+        row = self._db.execute(
+            "select sealed, disabled, created from account where tenant = ? and handle = ?", (tenant, handle)
+        ).fetchone()
+        return None if row is None else user_from(self._keys_of(tenant), handle, *row)
 
     def all_users(self, tenant: str) -> list[User]:
         """All accounts of a tenant by login name."""
@@ -194,7 +216,7 @@ class Users:
         """
         self._update(unit, tenant, name, "disabled = ?", (int(disabled),))
         if disabled:
-            self._end_tokens(unit, tenant, name)
+            self.end_access(unit, tenant, name)
 
     async def set_password(self, unit: Unit, tenant: str, name: str, password: str) -> None:
         """Set a new password, forget failed sign-ins, and end all tokens of the account.
@@ -209,7 +231,7 @@ class Users:
         hashed = await self._hasher.hash(pepper_of(keys), password)
         self._update(unit, tenant, name, "password = ?", (seal(keys, "password", handle, hashed),))
         self.unlock(unit, tenant, name)
-        self._end_tokens(unit, tenant, name)
+        self.end_access(unit, tenant, name)
 
     def reset_totp(self, unit: Unit, tenant: str, name: str) -> str:
         """Give the account a new secret for codes; returns the new enrolment address as `add_user` does.
@@ -230,16 +252,26 @@ class Users:
         for key in (handle_of(keys, name), code_key(keys, name)):
             add(unit, Statement("delete from attempt where tenant = ? and handle = ?", (tenant, key)))
 
-    def _end_tokens(self, unit: Unit, tenant: str, name: str) -> None:
-        """End tokens, sessions, and what applications were allowed."""
+    def end_access(self, unit: Unit, tenant: str, name: str, *, but: str = "") -> None:
+        """End tokens, sessions and what applications were allowed, but for one session and its token."""
         where: Values = (tenant, handle_of(self._keys_of(tenant), name))
-        add(
-            unit,
-            *(
-                Statement(f"delete from {what} where tenant = ? and handle = ?", where, revokes=True)
-                for what in ("token", "session", "oauth_grant", "oauth_code")
-            ),
-        )
+        for what in ("token", "session"):
+            delete = f"delete from {what} where tenant = ? and handle = ? and id <> ?"
+            add(unit, Statement(delete, (*where, but), revokes=True))
+        for what in ("oauth_grant", "oauth_code"):
+            add(unit, Statement(f"delete from {what} where tenant = ? and handle = ?", where, revokes=True))
+
+    def strip(self, unit: Unit, tenant: str, name: str) -> None:
+        """Take password and codes away from an account."""
+        self._update(unit, tenant, name, "password = null, totp = null, totp_step = 0", ())
+
+    def has_password(self, tenant: str, name: str) -> bool:
+        """Whether an account has a password."""
+        row = self._db.execute(
+            "select 1 from account where tenant = ? and handle = ? and password is not null",
+            (tenant, handle_of(self._keys_of(tenant), name)),
+        ).fetchone()
+        return row is not None
 
     def _person(self, tenant: str, name: str) -> User:
         user = self.find(tenant, name)
@@ -248,7 +280,13 @@ class Users:
         return user
 
     def _insert(
-        self, unit: Unit, keys: TenantKeys, profile: Profile, factors: tuple[bytes | None, bytes | None]
+        self,
+        unit: Unit,
+        keys: TenantKeys,
+        profile: Profile,
+        factors: tuple[bytes | None, bytes | None],
+        *,
+        disabled: bool = False,
     ) -> None:
         handle = handle_of(keys, profile.name)
         taken = Problem(Kind.CONFLICT, "There is already an account with this name.")
@@ -257,8 +295,8 @@ class Users:
             unit,
             Statement(
                 "insert or ignore into account(tenant, handle, sealed, password, totp, totp_step, disabled, "
-                "created) values(?,?,?,?,?,0,0,?)",
-                (keys.name, handle, sealed, *factors, self._clock.now_ms()),
+                "created) values(?,?,?,?,?,0,?,?)",
+                (keys.name, handle, sealed, *factors, int(disabled), self._clock.now_ms()),
                 Guard(f"select 1 where not exists ({_EXISTS})", (keys.name, handle), taken),
             ),
         )
