@@ -65,7 +65,7 @@ class App:
         unit = Unit()
         self.client = clinic.house.apps.clients.add(unit, made)
         if secret:
-            self.secret = clinic.house.apps.secrets.add(unit, self.client)[0]
+            self.secret = clinic.house.apps.secrets.issue(unit, self.client)[0]
         clinic.run(clinic._commit(unit))
 
     def parameters(

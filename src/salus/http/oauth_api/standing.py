@@ -10,8 +10,8 @@ from salus.http.oauth_api.callers import authenticated
 from salus.http.oauth_api.forms import form_pairs, single
 from salus.http.routes import Call, Handler
 from salus.identity.oauth.errors import OAuthError
+from salus.identity.oauth.scopes import INTROSPECT
 from salus.identity.oauth.server import AuthorizationServer
-from salus.identity.oauth.standing import INTROSPECT
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem

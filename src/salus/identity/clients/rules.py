@@ -14,6 +14,7 @@ from salus.fhir.smart.scopes import parse
 from salus.identity.clients import keys
 from salus.identity.clients.addresses import is_https, is_loopback, is_origin
 from salus.identity.clients.client import ALGORITHMS, METHODS, Client
+from salus.identity.oauth.scopes import INTROSPECT
 from salus.kernel.errors import Issue, Kind, Problem
 
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", re.ASCII)
@@ -146,5 +147,5 @@ def _where(client: Client) -> Said:
 def _what(client: Client) -> Said:
     if len(client.scopes) > _MOST_SCOPES or len(set(client.scopes)) != len(client.scopes):
         yield "scope", f"There are at most {_MOST_SCOPES} scopes, each once."
-    if any(parse(scope) is None for scope in client.scopes):
+    if any(parse(scope) is None for scope in client.scopes if scope != INTROSPECT):
         yield "scope", "A scope is not one that this server knows and can enforce."

@@ -11,13 +11,21 @@ from salus.identity.smart.scopes import Scope, Word, narrow, parse, patient_want
 
 Texts = tuple[str, ...]
 
+INTROSPECT = "urn:salus:introspect"
+"""Lets an application ask about tokens of others; without it, about its own alone. No person can give it."""
 
-def permitted(asked: Iterable[str], registered: Iterable[str]) -> Texts:
+
+def permitted(asked: Iterable[str], registered: Iterable[str], *, service: bool = False) -> Texts:
     """What an application may be given at most: asked for, understood, and registered; empty when that is nothing.
 
     A scope that is not understood is dropped (SMART App Launch 2.2: ignored), never read as something wider.
+
+    Args:
+        service: for a service that acts for itself (`client_credentials`), which may have `INTROSPECT` as well.
     """
-    return tuple(scope.text for scope in narrow(_read(asked), _read(registered)))
+    asked, registered = tuple(asked), tuple(registered)
+    given = tuple(scope.text for scope in narrow(_read(asked), _read(registered)))
+    return (*given, INTROSPECT) if service and INTROSPECT in asked and INTROSPECT in registered else given
 
 
 def covers(limit: Iterable[str], chosen: Texts) -> bool:

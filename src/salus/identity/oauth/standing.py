@@ -12,9 +12,6 @@ from salus.identity.tokens import TokenRecord, Tokens
 from salus.identity.users import Users
 from salus.kernel.commit import Unit
 
-INTROSPECT = "urn:salus:introspect"
-"""The scope that lets an application ask about tokens of others; without it, about its own alone."""
-
 Json = dict[str, Any]
 
 _INACTIVE: Json = {"active": False}
