@@ -19,7 +19,9 @@ from joserfc import jwk, jws
 from salus.identity.assurance import AAL2, AAL3, Proof
 from salus.identity.clients.client import Client
 from salus.identity.oauth.interaction import Interaction
+from salus.identity.profile import make_profile
 from salus.identity.sessions import Session
+from salus.identity.users import User
 from salus.kernel.commit import Unit
 from tests.support.clinic import BASE, PEOPLE, Clinic
 
@@ -193,9 +195,26 @@ class ProofKey:
         return jws.serialize_compact(head, json.dumps(said), self.key)
 
 
+def person(clinic: Clinic, name: str) -> User:
+    """The account of a person with roles and party of a service of `PEOPLE`: `a-NAME`."""
+    users = clinic.house.users
+    own = f"a-{name}"
+    if (found := users.find("default", own)) is None:
+        like, unit = users.find("default", name), Unit()
+        assert like is not None
+        profile = make_profile(own, "user", like.roles, like.display, like.party)
+        users._insert(unit, clinic.house.keyring.tenant("default"), profile, (None, None))
+        clinic.run(clinic._commit(unit))
+        found = users.find("default", own)
+    assert found is not None
+    return found
+
+
 def signed_in(clinic: Clinic, name: str, *, acr: str = AAL2, purpose: str = "", ago_s: int = 0) -> Session:
-    """A person at a browser: one of `PEOPLE`, or any account."""
+    """A person at a browser: `a-NAME` for a NAME of `PEOPLE` and other services."""
     user = clinic.house.users.find("default", name)
+    if user is not None and user.kind == "service":
+        user = person(clinic, name)
     assert user is not None
     unit = Unit()
     amr = ("hwk", "user", "mfa") if acr == AAL3 else ("pwd", "otp", "mfa")

@@ -7,6 +7,7 @@ import asyncio
 from urllib.parse import urlencode
 
 import httpx
+import msgspec
 import pytest
 
 from salus.audit.event import EventType
@@ -183,9 +184,6 @@ def test_a_token_request_that_is_no_form_or_says_things_twice(practice: Clinic, 
 def test_an_application_that_was_shut_out(practice: Clinic, physician: Session) -> None:
     going = App(practice, "going", secret=True)
     body = going.tokens(physician)
-    waiting = going.waiting(going.authorize(going.parameters()))
-    import msgspec
-
     unit = Unit()
     practice.house.apps.clients.change(unit, going.client, msgspec.structs.replace(going.client, disabled=True))
     practice.run(practice._commit(unit))
@@ -194,7 +192,6 @@ def test_an_application_that_was_shut_out(practice: Clinic, physician: Session) 
     answer = going.get("/fhir/Patient/anna", body["access_token"])
     assert answer.status_code == 401
     assert practice.house.oauth.grants.of_client("default", "going") == []
-    del waiting
 
 
 def test_a_leak_of_the_database_opens_nothing(practice: Clinic, portal: App, physician: Session) -> None:
