@@ -286,6 +286,7 @@ def test_lastn(app: Client) -> None:
     assert ids(app.get("/fhir/Observation/$lastn?patient=Patient/anna&code=8867-4&max=50")) == SEEN
 
 
+@pytest.mark.requirement("smart@130")
 def test_batches_are_judged_entry_by_entry(app: Client) -> None:
     wanted = [
         "Observation/lab-1",
@@ -316,6 +317,7 @@ def test_a_transaction_with_one_entry_outside_is_refused_whole(app: Client) -> N
 # ── conditions of other kinds ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.requirement("smart@370")
 @pytest.mark.parametrize(
     ("conditions", "expected"),
     [
@@ -347,6 +349,7 @@ def test_conditions_of_every_kind_agree_in_reads_searches_and_counts(
         assert (app.get(f"/fhir/Observation/{id_}").status_code == 200) is (id_ in expected), id_
 
 
+@pytest.mark.requirement("smart@140", "smart@368")
 def test_scopes_of_two_contexts_add_up_record_by_record(lab: Clinic) -> None:
     app = launched(
         lab, "physician", f"user/Observation.rs?{LAB}", "patient/Observation.rs?category=vital-signs", patient="anna"
@@ -366,6 +369,7 @@ def test_devices_are_held_to_the_patient(lab: Clinic) -> None:
     assert app.get("/fhir/Device/device-of-nobody").status_code == 404
 
 
+@pytest.mark.requirement("smart@142", "smart@266")
 def test_a_backend_service_is_held_to_the_condition_too(lab: Clinic) -> None:
     service = launched(lab, "service", f"system/Observation.rs?{LAB}", kind="service")
     assert ids(service.get("/fhir/Observation?_count=50")) == SEEN | {"lab-bert"}

@@ -44,6 +44,7 @@ def attempts(app: Client) -> dict[str, int]:
     }
 
 
+@pytest.mark.requirement("smart@95", "smart@123", "smart@266", "smart@370", "g10@DAT-PAT-9")
 @pytest.mark.parametrize("letters", ["c", "r", "u", "d", "s", "rs", "cud", "cruds"])
 @pytest.mark.parametrize("query", ["", f"?{LAB}"])
 def test_each_letter_opens_its_interactions_and_no_other(lab: Clinic, letters: str, query: str) -> None:
@@ -57,12 +58,14 @@ def test_each_letter_opens_its_interactions_and_no_other(lab: Clinic, letters: s
             assert status == 403, (asked, status)
 
 
+@pytest.mark.requirement("smart@369")
 @pytest.mark.parametrize(("word", "letters"), [("read", "rs"), ("write", "cud"), ("*", "cruds")])
 def test_the_words_of_version_1(lab: Clinic, word: str, letters: str) -> None:
     for asked, status in attempts(launched(lab, "service", f"patient/Observation.{word}", patient="anna")).items():
         assert (status < 300) is (set(asked.partition(" ")[0]) <= set(letters)), (asked, status)
 
 
+@pytest.mark.requirement("smart@119")
 def test_the_policy_is_not_widened_by_any_scope(lab: Clinic) -> None:
     anna = launched(lab, "anna", "patient/*.cruds", "user/*.cruds", patient="anna")
     assert anna.get("/fhir/Observation/lab-1").status_code == 200
@@ -151,6 +154,7 @@ def test_what_is_made_outside_the_readable_part_is_not_shown(lab: Clinic) -> Non
         assert bool(made.content) is shown
 
 
+@pytest.mark.requirement("smart@130")
 def test_bundles_are_judged_entry_by_entry(lab: Clinic) -> None:
     app = launched(lab, "service", "patient/Observation.c", patient="anna")
     new = observation("", "anna", "laboratory")
@@ -177,6 +181,7 @@ def test_bundles_are_judged_entry_by_entry(lab: Clinic) -> None:
     assert lab.as_("physician").get("/fhir/Observation?_summary=count").json()["total"] == count
 
 
+@pytest.mark.requirement("smart@136", "smart@170", "smart@367")
 def test_a_clinician_in_a_launch_for_one_patient_is_held_to_them_everywhere(lab: Clinic) -> None:
     app = launched(lab, "physician", "patient/*.cruds", patient="anna")
     assert lab.as_("physician").get("/fhir/Patient/bert").status_code == 200
