@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from salus.access.permissions import Permission
 from salus.http import table
+from salus.http.applications import application_routes
 from salus.http.oauth_api.table import routes_of
 from salus.http.routes import PUBLIC, SELF, Route
 from salus.http.users_api import user_routes
@@ -161,9 +163,9 @@ def test_keys_and_seals_of_records_are_asked_for_in_the_store_alone() -> None:
 def routes() -> tuple[Route, ...]:
     """The route table."""
     reception = Reception(None, Assets())  # type: ignore[arg-type]
-    people = user_routes(None)  # type: ignore[arg-type]
-    made = table.routes(None, None, lambda: None, pages(reception), routes_of(None), people)  # type: ignore[arg-type]
-    return made.routes
+    nothing: Any = None
+    apps = [*routes_of(nothing), *application_routes(nothing)]
+    return table.routes(nothing, nothing, lambda: None, pages(reception), apps, user_routes(nothing)).routes
 
 
 def test_every_route_names_its_permission() -> None:
@@ -195,6 +197,10 @@ def test_the_public_routes_are_these() -> None:
         ("POST", "/oauth2/token"),
         ("POST", "/oauth2/introspect"),
         ("POST", "/oauth2/revoke"),
+        ("POST", "/oauth2/register"),  # these four ask for tokens of their own
+        ("GET", "/oauth2/register/{id}"),
+        ("PUT", "/oauth2/register/{id}"),
+        ("DELETE", "/oauth2/register/{id}"),
         ("GET", "/"),
         ("GET", "/static/{file}"),
     }

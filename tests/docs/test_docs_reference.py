@@ -17,6 +17,7 @@ from salus.fhir.capability import capability
 from salus.fhir.definitions import resource_types
 from salus.fhir.search import controls, query, reading
 from salus.fhir.search.parameters import parameters
+from salus.http.applications import application_routes
 from salus.http.errors import STATUS
 from salus.http.oauth_api.table import routes_of
 from salus.http.offered import offered
@@ -68,7 +69,8 @@ def test_every_permission_has_its_line_under_the_right_heading() -> None:
 def test_every_route_has_its_line() -> None:
     anything: Any = SimpleNamespace()
     drawn, people = pages(Reception(anything, Assets())), user_routes(anything)
-    table = routes(anything, anything, lambda: None, drawn, routes_of(anything), people).routes
+    apps = [*routes_of(anything), *application_routes(anything)]
+    table = routes(anything, anything, lambda: None, drawn, apps, people).routes
     known = [(r.method, r.pattern, str(r.permission), r.doc) for r in table if "$" not in r.pattern]
     listed = [tuple(row) for row in rows(sections(text_of("docs/reference/routes.md"))[""])]
     assert listed == known

@@ -70,7 +70,7 @@ class ClientDesk:
         prepare(desk.db)
         self.desk = desk
         self.net = net or Net()
-        self.clients = Clients(desk.db, desk.keyring.tenant, desk.users, desk.clock)
+        self.clients = Clients(desk.db, desk.keyring.tenant, desk.users, desk.clock, {"TREAT", "HOPERAT"})
         self.secrets = ClientSecrets(desk.db, desk.keyring.tenant, desk.clock)
         self.keysets = KeySets(self.net, desk.clock)
 

@@ -34,6 +34,8 @@ class Permission(StrEnum):
     TOKEN_ISSUE = "token:issue"  # noqa: S105  the name of a permission
     TOKEN_REVOKE = "token:revoke"  # noqa: S105
     TENANT_MANAGE = "tenant:manage"
+    CLIENT_READ = "client:read"
+    CLIENT_MANAGE = "client:manage"
 
     @property
     def action(self) -> str:
@@ -62,6 +64,8 @@ DOC: dict[Permission, str] = {
     Permission.TOKEN_ISSUE: "Issue access tokens for an account.",
     Permission.TOKEN_REVOKE: "Revoke access tokens.",
     Permission.TENANT_MANAGE: "Add tenants.",
+    Permission.CLIENT_READ: "See registered applications and services, without their secrets.",
+    Permission.CLIENT_MANAGE: "Register, change, disable and remove applications and services.",
 }
 
 RECORD_ACTIONS: dict[str, Permission] = {p.action: p for p in Permission if p.value.startswith("record:")}

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from salus.access.purposes import PURPOSES
 from salus.identity.clients.authenticate import Authenticator
 from salus.identity.clients.client_secrets import ClientSecrets
 from salus.identity.clients.keysets import KeySets
 from salus.identity.clients.launch import Launches
+from salus.identity.clients.registration import Registration
 from salus.identity.clients.registry import Clients, KeysOf
 from salus.identity.users import Users
 from salus.kernel.clock import Clock
@@ -23,6 +25,7 @@ class Applications:
         fetcher: fetches documents from addresses that others named.
         clients, secrets: who is registered, and their secrets.
         authenticator: how they prove who they are.
+        registration: programs that register themselves.
         launches: applications that were started from within the record.
     """
 
@@ -30,8 +33,9 @@ class Applications:
         self, settings: Settings, db: Connection, keys_of: KeysOf, users: Users, writer: Writer, clock: Clock
     ) -> None:
         self.fetcher = fetcher_of(settings)
-        self.clients = Clients(db, keys_of, users, clock)
+        self.clients = Clients(db, keys_of, users, clock, PURPOSES)
         self.secrets = ClientSecrets(db, keys_of, clock)
+        self.registration = Registration(db, keys_of, self.clients, self.secrets, clock)
         self.launches = Launches(db, keys_of, clock)
         keysets = KeySets(self.fetcher, clock)
         self.authenticator = Authenticator(self.clients, self.secrets, keysets, keys_of, writer, clock)

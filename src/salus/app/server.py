@@ -18,6 +18,7 @@ from salus.app.renewing import Renewer
 from salus.app.signing import Signing
 from salus.audit.event import EventType, Outcome
 from salus.audit.reader import AuditReader
+from salus.http.applications import application_routes
 from salus.http.asgi import Application
 from salus.http.oauth_api.possession import Possession
 from salus.http.oauth_api.table import routes_of
@@ -54,7 +55,7 @@ def build_application(house: House) -> Application:
             reader,
             partial(_ready, house),
             pages(reception),
-            routes_of(house.oauth),
+            [*routes_of(house.oauth), *application_routes(house.apps)],
             user_routes(house.people),
         ),
         startup=lambda: _start(house, made, indexer, renewer),

@@ -76,6 +76,11 @@ class EventType(StrEnum):
     ERASURE_EXECUTE = "erasure.execute"
     ERASURE_COMPLETE = "erasure.complete"
     ERASURE_VERIFY = "erasure.verify"
+    CLIENT_READ = "client.read"
+    CLIENT_CREATE = "client.create"
+    CLIENT_CHANGE = "client.change"
+    CLIENT_REMOVE = "client.remove"
+    CLIENT_LAUNCH = "client.launch"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_GAP = "audit.gap"
@@ -150,6 +155,11 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.ERASURE_EXECUTE: "The records of a patient were taken away; what follows destroys the key.",
     EventType.ERASURE_COMPLETE: "The key of an erased patient was destroyed, and the receipt signed.",
     EventType.ERASURE_VERIFY: "The receipt of an erasure was checked.",
+    EventType.CLIENT_READ: "Registrations of applications and services were looked at.",
+    EventType.CLIENT_CREATE: "An application or service was registered.",
+    EventType.CLIENT_CHANGE: "The registration of an application or service, its secrets or its keys were changed.",
+    EventType.CLIENT_REMOVE: "An application or service was removed; what it held has ended.",
+    EventType.CLIENT_LAUNCH: "An application was started from within the record, for the patient that was open.",
     EventType.AUDIT_READ: "The audit log was read.",
     EventType.AUDIT_VERIFY: "The audit log was checked against its proofs.",
     EventType.AUDIT_GAP: "After a crash a journal of the log was found altered or missing: entries may be lost.",

@@ -29,6 +29,11 @@ _COMMANDS = {
     "reindex": ("salus.cli.reindex", "Index records anew where search parameters or indexing itself have changed."),
     "terminology": ("salus.cli.terminology", "Large code systems from your own licensed files."),
     "token": ("salus.cli.token", "Issue, list and revoke access tokens."),
+    "client": (
+        "salus.cli.client",
+        "Applications and services: who they are, how they prove it, what they may ask for.",
+    ),
+    "registration": ("salus.cli.registration", "Permissions with which programs register themselves."),
     "user": ("salus.cli.user", "Accounts of people and services."),
     "keys": ("salus.cli.keys", "Keys: what there is, rotation, the key service, officers' shares."),
     "backup": (

@@ -47,7 +47,7 @@ SECURITY_HEADERS: tuple[Header, ...] = (
 _METHODS = {"HEAD": "GET"}
 """HEAD is answered like GET, without the body (RFC 9110 section 9.3.2, https://hl7.org/fhir/R4/http.html#head)."""
 
-_FOR_PROGRAMS = {"fhir", "auth", "oauth2", "scim", ".well-known", "health"}
+_FOR_PROGRAMS = {"fhir", "admin", "launches", "auth", "oauth2", "scim", ".well-known", "health"}
 _LONGEST_NOTED = 500  # characters of an address in the audit log
 
 Lifespan = Callable[[], Awaitable[None]]

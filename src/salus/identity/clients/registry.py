@@ -7,7 +7,7 @@ with the audit entry. Whatever takes something away from a client ends what it h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import msgspec
 
@@ -38,13 +38,17 @@ class Clients:
         keys_of: keys of a tenant by its name; NOT_FOUND for an unknown one.
         users: accounts, for the service accounts of backend services.
         clock: the time.
+        purposes: the purposes of use that exist.
     """
 
-    def __init__(self, db: Connection, keys_of: KeysOf, users: Users, clock: Clock) -> None:
+    def __init__(
+        self, db: Connection, keys_of: KeysOf, users: Users, clock: Clock, purposes: Container[str] = ()
+    ) -> None:
         self._db = db
         self._keys_of = keys_of
         self._users = users
         self._clock = clock
+        self._purposes = purposes
         self._endings: list[Ending] = []
         self._origins: dict[str, tuple[tuple[int, int], frozenset[str]]] = {}
 
@@ -182,6 +186,9 @@ class Clients:
         if account is None or account.kind != "service":
             text = "There is no service account of this name: add one first (salus user add --service)."
             raise Problem(Kind.INVALID, text, issues=(Issue("not-found", text, "account"),))
+        if client.purpose not in self._purposes:
+            text = "This purpose of use is not known."
+            raise Problem(Kind.INVALID, text, issues=(Issue("invalid", text, "purpose"),))
 
 
 def no_client() -> Problem:
