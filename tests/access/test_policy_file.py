@@ -141,10 +141,10 @@ def test_a_policy_whose_example_fails_is_refused(change: tuple[str, str], words:
     assert words in refused(BASE + EXAMPLE.replace(*change))
 
 
-def test_the_shipped_policy_has_the_thirteen_roles_and_an_example_for_most(shipped: Policy) -> None:
+def test_the_shipped_policy_has_the_fourteen_roles_and_an_example_for_most(shipped: Policy) -> None:
     assert set(shipped.roles) == {
         *("physician", "nurse", "front-desk", "billing", "laboratory", "pharmacist", "patient", "researcher"),
-        *("security-officer", "privacy-officer", "auditor", "administrator", "service"),
+        *("security-officer", "privacy-officer", "auditor", "administrator", "service", "provisioner"),
     }
     assert len(shipped.examples) >= 15
 

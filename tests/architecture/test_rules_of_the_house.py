@@ -17,6 +17,7 @@ from salus.http import table
 from salus.http.applications import application_routes
 from salus.http.oauth_api.table import routes_of
 from salus.http.routes import PUBLIC, SELF, Route
+from salus.http.scim_api.table import scim_routes
 from salus.http.users_api import user_routes
 from salus.kernel.settings import SECTIONS
 from salus.records.context import audited
@@ -164,7 +165,7 @@ def routes() -> tuple[Route, ...]:
     """The route table."""
     reception = Reception(None, Assets())  # type: ignore[arg-type]
     nothing: Any = None
-    apps = [*routes_of(nothing), *application_routes(nothing)]
+    apps = [*routes_of(nothing), *application_routes(nothing), *scim_routes(nothing)]
     return table.routes(nothing, nothing, lambda: None, pages(reception), apps, user_routes(nothing)).routes
 
 

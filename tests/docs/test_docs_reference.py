@@ -21,6 +21,7 @@ from salus.http.applications import application_routes
 from salus.http.errors import STATUS
 from salus.http.oauth_api.table import routes_of
 from salus.http.offered import offered
+from salus.http.scim_api.table import scim_routes
 from salus.http.table import routes
 from salus.http.users_api import user_routes
 from salus.kernel.settings import SECTIONS
@@ -69,7 +70,7 @@ def test_every_permission_has_its_line_under_the_right_heading() -> None:
 def test_every_route_has_its_line() -> None:
     anything: Any = SimpleNamespace()
     drawn, people = pages(Reception(anything, Assets())), user_routes(anything)
-    apps = [*routes_of(anything), *application_routes(anything)]
+    apps = [*routes_of(anything), *application_routes(anything), *scim_routes(anything)]
     table = routes(anything, anything, lambda: None, drawn, apps, people).routes
     known = [(r.method, r.pattern, str(r.permission), r.doc) for r in table if "$" not in r.pattern]
     listed = [tuple(row) for row in rows(sections(text_of("docs/reference/routes.md"))[""])]

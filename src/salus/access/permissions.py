@@ -31,6 +31,7 @@ class Permission(StrEnum):
     POLICY_READ = "policy:read"
     USER_READ = "user:read"
     USER_MANAGE = "user:manage"
+    USER_PROVISION = "user:provision"
     TOKEN_ISSUE = "token:issue"  # noqa: S105  the name of a permission
     TOKEN_REVOKE = "token:revoke"  # noqa: S105
     TENANT_MANAGE = "tenant:manage"
@@ -61,6 +62,7 @@ DOC: dict[Permission, str] = {
     Permission.POLICY_READ: "Read the access policy and ask why a request is allowed or refused.",
     Permission.USER_READ: "See user accounts, without their secrets.",
     Permission.USER_MANAGE: "Add, change, disable and unlock user accounts.",
+    Permission.USER_PROVISION: "Keep accounts and groups of a directory through SCIM, and no others.",
     Permission.TOKEN_ISSUE: "Issue access tokens for an account.",
     Permission.TOKEN_REVOKE: "Revoke access tokens.",
     Permission.TENANT_MANAGE: "Add tenants.",

@@ -20,6 +20,7 @@ from salus.access.relations import Relations, RelationWrites
 from salus.access.relations import prepare as prepare_relations
 from salus.app.applications import Applications
 from salus.app.authorization import authorization_of
+from salus.app.directories import Directories
 from salus.app.providers import provider_of
 from salus.audit.event import Event, EventType, Outcome
 from salus.audit.journal import Journal
@@ -36,6 +37,7 @@ from salus.fhir.validate.terms import Asked
 from salus.fhir.validate.validator import Validator
 from salus.identity.clients.store import prepare as prepare_clients
 from salus.identity.clients.store import sweep as sweep_clients
+from salus.identity.federation.store import prepare as prepare_federation
 from salus.identity.oauth.store import prepare as prepare_oauth
 from salus.identity.oauth.store import sweep as sweep_oauth
 from salus.identity.passkey_ceremony import party_of
@@ -43,6 +45,7 @@ from salus.identity.passwords import PasswordHasher
 from salus.identity.people import People
 from salus.identity.people_store import prepare as prepare_people
 from salus.identity.people_store import sweep as sweep_people
+from salus.identity.provisioning.store import prepare as prepare_provisioning
 from salus.identity.store import IdentityWrites
 from salus.identity.store import prepare as prepare_identity
 from salus.identity.tokens import Tokens
@@ -70,7 +73,14 @@ KNOWLEDGE = "knowledge.db"
 CHECKPOINTS = "checkpoints"
 JOURNALS = "journals"
 INDEXING_LOCK = "reindex.lock"
-IDENTITY = (prepare_identity, prepare_people, prepare_clients, prepare_oauth)  # tables; the first come first
+IDENTITY = (  # tables; the first come first
+    prepare_identity,
+    prepare_people,
+    prepare_clients,
+    prepare_oauth,
+    prepare_federation,
+    prepare_provisioning,
+)
 
 
 @dataclass(slots=True)
@@ -91,6 +101,7 @@ class House:
         keyring, tokens: for signing in and for administration.
         apps: applications and services, and how they prove who they are.
         oauth: lets applications act for people.
+        directories: identity providers of others, and provisioning.
         desk, holds: erasures, and what stands against them.
         knowledge: definitions and code systems, of all tenants.
         indexing: whoever holds it indexes records anew.
@@ -164,6 +175,9 @@ class House:
         self.apps = Applications(settings, self.db, self.keyring.tenant, self.users, self.writer, self.clock)
         self.oauth = authorization_of(
             settings, self.db, self.keyring.tenant, self.clock, self.users, self.tokens, self.sessions, self.apps
+        )
+        self.directories = Directories(
+            settings.base_url, self.db, self.keyring.tenant, self.people, self.apps.fetcher, self.clock
         )
         # It may be made much later, so it asks for its key when it needs one, and wipes it.
         self.knowledge = Library(folder / KNOWLEDGE, lambda: self.keyring.page_key("knowledge"))

@@ -22,6 +22,8 @@ from salus.http.applications import application_routes
 from salus.http.asgi import Application
 from salus.http.oauth_api.possession import Possession
 from salus.http.oauth_api.table import routes_of
+from salus.http.routes import Route
+from salus.http.scim_api.table import scim_routes
 from salus.http.table import routes
 from salus.http.users_api import user_routes
 from salus.kernel.commit import Unit
@@ -55,7 +57,7 @@ def build_application(house: House) -> Application:
             reader,
             partial(_ready, house),
             pages(reception),
-            [*routes_of(house.oauth), *application_routes(house.apps)],
+            _for_programs(house),
             user_routes(house.people),
         ),
         startup=lambda: _start(house, made, indexer, renewer),
@@ -64,6 +66,11 @@ def build_application(house: House) -> Application:
         possession=Possession(house.oauth, house.services),
     )
     return made
+
+
+def _for_programs(house: House) -> list[Route]:
+    """The routes of applications and of directories."""
+    return [*routes_of(house.oauth), *application_routes(house.apps), *scim_routes(house.directories.provisioning)]
 
 
 def application() -> Application:

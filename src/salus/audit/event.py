@@ -64,6 +64,11 @@ class EventType(StrEnum):
     USER_LEAVE = "user.leave"
     USER_RESET = "user.reset"
     USER_APPROVE = "user.approve"
+    PROVISION_READ = "provision.read"
+    PROVISION_GROUP = "provision.group"
+    PROVISION_MAP = "provision.map"
+    FEDERATION_CHANGE = "federation.change"
+    FEDERATION_LINK = "federation.link"
     TENANT_CREATE = "tenant.create"
     TERMINOLOGY_LOAD = "terminology.load"
     TERMINOLOGY_REMOVE = "terminology.remove"
@@ -143,6 +148,11 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.USER_LEAVE: "A person left: everything of theirs has ended, and their factors were taken away.",
     EventType.USER_RESET: "A reset of somebody's ways to sign in was asked for, or begun with a code.",
     EventType.USER_APPROVE: "What one administrator asked for was approved, or refused, by another.",
+    EventType.PROVISION_READ: "A directory read provisioned people or groups; the entry has what it asked for.",
+    EventType.PROVISION_GROUP: "A directory made, changed or deleted a group; its members may have other roles now.",
+    EventType.PROVISION_MAP: "It was said which role a group of a directory stands for, or no longer does.",
+    EventType.FEDERATION_CHANGE: "An identity provider was registered, changed or removed.",
+    EventType.FEDERATION_LINK: "An account was linked to somebody at an identity provider, or no longer is.",
     EventType.TENANT_CREATE: "A tenant was made, with keys and an audit log of its own.",
     EventType.TERMINOLOGY_LOAD: "A code system was loaded from files on the server.",
     EventType.TERMINOLOGY_REMOVE: "A loaded code system was removed.",

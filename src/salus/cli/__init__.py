@@ -35,6 +35,11 @@ _COMMANDS = {
     ),
     "registration": ("salus.cli.registration", "Permissions with which programs register themselves."),
     "user": ("salus.cli.user", "Accounts of people and services."),
+    "identity-provider": (
+        "salus.cli.identity_provider",
+        "Identity providers of others, with which people sign in here.",
+    ),
+    "scim": ("salus.cli.scim", "Provisioning: accounts and groups that a directory keeps here."),
     "keys": ("salus.cli.keys", "Keys: what there is, rotation, the key service, officers' shares."),
     "backup": (
         "salus.cli.backup",

@@ -25,6 +25,7 @@ from salus.http.limits import (
 from salus.http.message import Header, Receive, Request, Response, Scope, Send, send_response
 from salus.http.negotiate import carried
 from salus.http.routes import PUBLIC, SELF, Call, Route, Router, split_path
+from salus.http.scim_api.messages import scim_error
 from salus.identity.assurance import AAL2, AAL3, LEVELS, Demand, insufficient, meets
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
@@ -261,7 +262,8 @@ class Application:
     async def _told(self, request: Request, request_id: str, problem: Problem) -> Response:
         if request.page and self._pages is not None:
             return self._pages.failure(request, request_id, problem)
-        response = problem_response(problem)
+        tell = scim_error if split_path(request.path)[1][0] == "scim" else problem_response
+        response = tell(problem)
         await bring_into_form(request, response)
         return response
 

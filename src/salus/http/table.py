@@ -36,7 +36,8 @@ def routes(
         audit: reads the audit log.
         ready: raises when keys or database are away.
         pages: the routes for people, which `salus.web` draws.
-        apps: the routes for applications (`oauth_api.table`, `applications`), which come before those of records.
+        apps: the routes for applications and directories (`oauth_api.table`, `applications`, `scim_api.table`), which
+            come before those of records.
         administration: the routes for administrators (`users_api`).
     """
     p = Permission

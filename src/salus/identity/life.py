@@ -110,6 +110,17 @@ class Life:
         self._set(unit, tenant, name, Standing.INVITED)
         return self._in.invitations.make(unit, tenant, name, Began.INVITE)
 
+    def expect(
+        self, unit: Unit, tenant: str, name: str, *, roles: tuple[str, ...], display: str, suspended: bool = False
+    ) -> None:
+        """Make an account for a person whom a directory names: they come in through it, or are invited later.
+
+        Raises:
+            Problem: as `invite`.
+        """
+        self._in.users.add_person(unit, tenant, name, roles=roles, display=display, disabled=suspended)
+        self._set(unit, tenant, name, Standing.SUSPENDED if suspended else Standing.INVITED)
+
     def invite_later(
         self, unit: Unit, tenant: str, by: str, name: str, *, roles: tuple[str, ...], display: str, party: str = ""
     ) -> str:

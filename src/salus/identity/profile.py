@@ -38,8 +38,8 @@ def make_profile(name: str, kind: UserKind, roles: tuple[str, ...], display: str
     """
     if _NAME.fullmatch(name) is None:
         raise Problem(Kind.INVALID, "A login name has 1 to 64 of a-z, 0-9, dot, hyphen and underscore.")
-    if not roles or len(set(roles)) != len(roles):
-        raise Problem(Kind.INVALID, "An account has at least one role, each once.")
+    if len(set(roles)) != len(roles) or (kind == "service" and not roles):
+        raise Problem(Kind.INVALID, "An account has each role once, and that of a service at least one.")
     if not display.strip() or len(display) > 200:
         raise Problem(Kind.INVALID, "An account has a display name of 1 to 200 characters.")
     if party and _PARTY.fullmatch(party) is None:

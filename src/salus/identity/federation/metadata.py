@@ -65,8 +65,6 @@ def read(raw: bytes, provider: Provider) -> Metadata:
             check_address(address, name, query=True)
         except Problem:
             raise away(f"the {name} of the metadata is not a fit address") from None
-        if address.startswith("http:") and not provider.issuer.startswith("http:"):
-            raise away(f"the {name} of the metadata is not https")
     _supports(document, "response_types_supported", "code")
     _supports(document, "code_challenge_methods_supported", "S256")
     _supports(document, "token_endpoint_auth_methods_supported", provider.auth_method)

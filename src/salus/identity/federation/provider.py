@@ -23,7 +23,6 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", re.ASCII)
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}", re.ASCII)  # RFC 6749 section 3.3
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +94,7 @@ def check_provider(provider: Provider) -> Provider:
 
 
 def check_address(address: str, place: str, *, query: bool) -> None:
-    """Whether an address may be asked or sent people to: https, or http on this machine for trying things out.
+    """Whether an address may be asked, or people sent there: plain https.
 
     Raises:
         Problem: INVALID.
@@ -105,10 +104,9 @@ def check_address(address: str, place: str, *, query: bool) -> None:
         port = parts.port
     except ValueError:
         raise _unfit(place, "This is not an address.") from None
-    local = parts.scheme == "http" and parts.hostname in _LOOPBACK
     plain = address.isascii() and address.isprintable() and " " not in address and "\\" not in address
     if (
-        not (parts.scheme == "https" or local)
+        parts.scheme != "https"
         or not parts.hostname
         or parts.username is not None
         or parts.password is not None

@@ -28,7 +28,7 @@ _LONGEST_TOKEN = 32_768
 
 
 class Wire(Protocol):
-    """Requests to other parties, guarded against being led astray (see `salus.identity.outbound`)."""
+    """Requests to other parties, guarded against being led astray; see `wire.GuardedWire`."""
 
     async def get(self, address: str) -> bytes:
         """The body of a 200. Raises Problem(UNAVAILABLE) for everything else."""
