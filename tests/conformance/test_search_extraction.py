@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from salus.fhir.compartment import PatientCompartment, compartment_types
+from salus.fhir.compartment import BESIDE, PatientCompartment, compartment_types
 from salus.fhir.references import rewrite
 from salus.fhir.search.extract import Extractor
 from salus.fhir.search.match import matches
@@ -148,7 +148,7 @@ def test_only_compartment_types_have_patients() -> None:
         found = compartment.patients(resource)
         assert list(found) == sorted(set(found))
         if found and not resource.get("contained") and resource["resourceType"] != "Bundle":
-            assert resource["resourceType"] in compartment_types()
+            assert resource["resourceType"] in {*compartment_types(), *BESIDE}
 
 
 @needs_synthea
@@ -165,7 +165,7 @@ def test_every_synthea_record_has_its_patient_once_rewritten() -> None:
             rewrite(resource, mapping)
             resource["id"] = str(number)
             assert not [row for row in extractor.rows(resource) if row[1] == "reference" and row[2] in mapping]
-            if resource["resourceType"] in compartment_types():
+            if resource["resourceType"] in {*compartment_types(), *BESIDE}:
                 assert compartment.patients(resource) == (patient.partition("/")[2],)
             else:
                 assert compartment.patients(resource) == ()

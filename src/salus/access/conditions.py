@@ -18,6 +18,7 @@ from salus.access.predicate import (
     Contains,
     Equal,
     Never,
+    OneOf,
     Predicate,
     Related,
     Subset,
@@ -50,9 +51,10 @@ def own_record(actor: Actor, surrogate: Surrogate) -> Predicate:
     return owned_by(id_, actor, surrogate)
 
 
-def owned_by(patient: str, actor: Actor, surrogate: Surrogate) -> Predicate:
-    """Records that this patient of the actor's tenant alone owns."""
-    return Equal("owners", surrogate(actor.tenant, "Patient", patient))
+def owned_by(patient: str, actor: Actor, surrogate: Surrogate, *, shared: bool = False) -> Predicate:
+    """Records that this patient of the actor's tenant alone owns, with `shared` also those that nobody owns."""
+    owner = surrogate(actor.tenant, "Patient", patient)
+    return OneOf("owners", (owner, b"")) if shared else Equal("owners", owner)
 
 
 def _condition(condition: Condition, actor: Actor, surrogate: Surrogate) -> Predicate:

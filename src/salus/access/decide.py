@@ -119,13 +119,18 @@ class Access:
         """What the scopes leave, as predicates. A condition over a hidden element would tell its value, and is none."""
         hidden = frozenset[str]().union(*(grant.mask for grant in standing.grants))
         parts = [
-            (owned_by(opening.patient, actor, self._surrogate) if opening.patient else Always(), opening)
+            (self._reach(actor, opening), opening)
             for opening in standing.openings
             if not hidden or not any(_reads(type_, name, hidden) for name, _ in opening.params)
         ]
         if not parts:
             raise refusal(Reason.SCOPE, "the conditions of the scopes read hidden elements")
         return parts
+
+    def _reach(self, actor: Actor, opening: Opening) -> Predicate:
+        if not opening.patient:
+            return Always()
+        return owned_by(opening.patient, actor, self._surrogate, shared=opening.shared)
 
     def _permit(
         self,

@@ -11,14 +11,14 @@ they may see.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from salus.access.permissions import Permission
-from salus.fhir.compartment import compartment_types
 from salus.fhir.smart.conditions import Parameters
 from salus.fhir.smart.scopes import Scope, Word, parse
-from salus.fhir.smart.sharing import LINKED, OWNED_BY_CONTENT, SHARED
+from salus.fhir.smart.sharing import OWNED, SHARED
 from salus.kernel.actor import Actor
 
 _LETTERS: dict[Permission, str] = {
@@ -32,7 +32,7 @@ _LETTERS: dict[Permission, str] = {
     Permission.RECORD_MATCH: "rs",
 }
 _READING = frozenset("rs")
-_OWNED = frozenset(compartment_types()) | OWNED_BY_CONTENT
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # https://hl7.org/fhir/R4/datatypes.html#id
 _HIMSELF = frozenset({"fhirUser", "profile"})
 
 
@@ -43,14 +43,17 @@ class Opening:
     Attributes:
         patient: id of the patient who alone must own them; empty for any owner.
         params: search parameters that their content must fulfil.
+        shared: records that nobody owns are opened as well.
     """
 
     patient: str = ""
     params: Parameters = ()
+    shared: bool = True
 
     def covers(self, other: Opening) -> bool:
         """Whether this one opens all that the other does."""
-        return self.patient in ("", other.patient) and set(self.params) <= set(other.params)
+        owners = not self.patient or (self.patient == other.patient and self.shared >= other.shared)
+        return owners and set(self.params) <= set(other.params)
 
 
 ALL = (Opening(),)
@@ -90,7 +93,7 @@ def _given(actor: Actor, type_: str) -> Iterator[tuple[Opening, frozenset[str]]]
         scope = parse(text)
         if isinstance(scope, Word):
             kind, _, id_ = actor.party.partition("/")
-            if scope.text in _HIMSELF and kind == type_:
+            if scope.text in _HIMSELF and kind == type_ and _ID.fullmatch(id_):
                 yield Opening(params=(("_id", id_),)), frozenset("r")
         elif scope is not None and scope.type in ("*", type_) and _speaks_for(scope, actor):
             if scope.context != "patient":
@@ -107,15 +110,13 @@ def _speaks_for(scope: Scope, actor: Actor) -> bool:
 def _patient(actor: Actor) -> str:
     """The patient in context: that of the launch, or the person who is signed in."""
     kind, _, id_ = actor.party.partition("/")
-    return actor.patient or (id_ if kind == "Patient" else "")
+    patient = actor.patient or (id_ if kind == "Patient" else "")
+    return patient if _ID.fullmatch(patient) else ""
 
 
 def _of_patient(scope: Scope, patient: str, type_: str) -> Iterator[tuple[Opening, frozenset[str]]]:
     letters = frozenset(scope.letters)
-    if type_ in _OWNED:
-        yield Opening(patient, scope.params), letters
+    if type_ in OWNED:
+        yield Opening(patient, scope.params, shared=False), letters
     elif type_ in SHARED:
-        yield Opening(params=scope.params), letters & _READING
-    elif type_ in LINKED:
-        bound = (LINKED[type_], f"Patient/{patient}")
-        yield Opening(params=tuple(sorted({*scope.params, bound}))), letters
+        yield Opening(patient, scope.params), letters & _READING

@@ -94,7 +94,8 @@ def _within_scopes(actor: Actor, permission: Permission) -> bool:
 
     Only one does: who may read value sets may ask about codes, which an app that shows a form cannot do without.
     """
-    return permission is Permission.TERMINOLOGY_READ and openings(actor, Permission.RECORD_READ, "ValueSet") == ALL
+    left = openings(actor, Permission.RECORD_READ, "ValueSet")
+    return permission is Permission.TERMINOLOGY_READ and any(one.shared and not one.params for one in left)
 
 
 def _active(policy: Policy, actor: Actor) -> list[Role]:

@@ -8,7 +8,9 @@ definition's words and on purpose. Elements not listed, such as `Observation.foc
 membership, and neither does a logical reference (identifier only) or a reference to another server.
 
 A Bundle belongs to the patients of its entries, which R4 leaves open: a document or a message that is kept must not be
-easier to see than what is in it.
+easier to see than what is in it. So do a Device, a Contract and a GuidanceResponse to the patient that they name: the
+definition leaves them out, but an implant is as personal as the operation that put it there. Searches in a compartment
+and `$everything` keep to the definition.
 
 https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 """
@@ -24,6 +26,13 @@ from salus.fhir.search.parameters import parameters, spots
 from salus.fhir.search.spots import Spot
 from salus.fhir.search.table import table
 from salus.fhir.search.tree import generate
+
+BESIDE: dict[str, tuple[str, ...]] = {
+    "Contract": ("patient",),
+    "Device": ("patient",),
+    "GuidanceResponse": ("patient",),
+}
+"""By type outside the definition, codes of the parameters that say whose a record is."""
 
 _References = Callable[[dict[str, Any]], list[str]]
 
@@ -65,7 +74,7 @@ class PatientCompartment:
 @cache
 def _reader(type_: str) -> _References:
     """A generated function that lists the references of a type that can confer membership."""
-    codes = table().compartment.get(type_, ())
+    codes = table().compartment.get(type_) or BESIDE.get(type_, ())
     families = {family for code in codes for family in parameters(type_)[code].families}
     read = [
         (spot, False)

@@ -41,6 +41,9 @@ def test_the_compartment_s_types() -> None:
         ("Provenance", {"target": to("Observation/3", "Patient/1")}),
         ("AuditEvent", {"entity": [{"what": {"reference": "Patient/1"}}]}),
         ("Person", {"link": [{"target": {"reference": "Patient/1"}}]}),
+        ("Device", {"patient": {"reference": "Patient/1"}}),
+        ("Contract", {"subject": to("Organization/2", "Patient/1")}),
+        ("GuidanceResponse", {"subject": {"reference": "Patient/1"}}),
     ],
 )
 def test_a_record_belongs_to_the_patients_it_is_about(type_: str, elements: dict[str, Any]) -> None:

@@ -133,11 +133,19 @@ def test_a_type_that_may_be_about_a_patient_without_saying_whom_is_closed_to_pat
     assert reason(clinic, feed, "read", type_) == "scope"
 
 
-def test_a_device_is_held_to_the_patient_by_its_reference(clinic: Clinic) -> None:
-    permit = clinic.permit(
-        clinic.actor("physician", "Practitioner/p", scopes=("patient/Device.rs",), patient="a"), "read", "Device"
-    )
-    assert [extent.params for extent in permit.extents] == [(("patient", "Patient/a"),)]
+def test_a_shared_type_that_holds_something_of_another_patient_is_that_patient_s(clinic: Clinic) -> None:
+    physician = clinic.actor("physician", "Practitioner/p", scopes=("patient/Medication.rs",), patient="a")
+    permit = clinic.permit(physician, "read", "Medication")
+    assert clinic.sees(permit, clinic.facts("a"))
+    assert not clinic.sees(permit, clinic.facts("b"))
+
+
+@pytest.mark.parametrize("patient", ["a,b", "../b", "a|b", "a b", "Patient/a", "", "a" * 65])
+def test_what_is_no_id_is_no_patient_in_context(clinic: Clinic, patient: str) -> None:
+    actor = clinic.actor("physician", "Practitioner/p", scopes=("patient/*.rs",), patient=patient)
+    assert reason(clinic, actor, "read", "Observation") == "scope"
+    other = clinic.actor("physician", f"Practitioner/{patient}", scopes=("fhirUser",))
+    assert reason(clinic, other, "read", "Practitioner") == "scope"
 
 
 def test_an_application_without_a_scope_has_nothing(clinic: Clinic) -> None:
