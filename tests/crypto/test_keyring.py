@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from salus.crypto import tenant_keys
+from salus.crypto import wrapped_keys
 from salus.crypto.envelope import SealingKey
 from salus.crypto.keyring import Keyring, TenantKeys, create_keyring, open_keyring
 from salus.crypto.kms.local import LocalKeyProvider
@@ -127,14 +127,14 @@ def test_keys_of_leaves_out_the_erased(keys: TenantKeys) -> None:
 
 
 def test_opened_keys_are_bounded(keys: TenantKeys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenant_keys, "_OPENED", 3)
+    monkeypatch.setattr(wrapped_keys, "_OPENED", 3)
     owners = [number.to_bytes(16) for number in range(10)]
     keys.ensure_patients(owners)
     first = keys.record_key(owners[0], "Patient")
     for owner in owners:
         keys.record_key(owner, "Patient")
         assert keys.record_key(owners[0], "Patient") is first  # in use, so it stays
-    assert len(keys._opened[tenant_keys.Purpose.PATIENT]) == 3
+    assert len(keys._opened[wrapped_keys.Purpose.PATIENT]) == 3
 
 
 def test_threads_get_the_same_key(keys: TenantKeys) -> None:
@@ -144,7 +144,7 @@ def test_threads_get_the_same_key(keys: TenantKeys) -> None:
 
 
 def test_surrogates_are_the_first_half_of_an_hmac(keys: TenantKeys) -> None:
-    key = tenant_keys.derive(keys._root, "surrogate")
+    key = wrapped_keys.derive(keys._root, "surrogate")
     expected = hmac.digest(key, b"category|vital-signs", hashlib.sha256)[:16]
     assert keys.surrogate("category", "vital-signs") == expected
     assert keys.surrogate("author", "vital-signs") != expected

@@ -77,7 +77,7 @@ def test_rotation_beside_a_running_server_killed_in_the_middle(tmp_path: Path) -
     assert "The log is whole." in salus("audit", "verify", "--data-dir", folder).stdout
 
 
-def test_index_and_signing_keys_change_while_everybody_searches(tmp_path: Path) -> None:
+def test_keys_of_index_patient_and_log_change_while_everybody_searches(tmp_path: Path) -> None:
     """The command that rotates is killed again and again; no search ever gives too little or too much."""
     folder, port, chance = tmp_path / "data", free_port(), random.Random(7)
     salus("init", "--data-dir", folder, "--port", str(port))
@@ -103,8 +103,8 @@ def test_index_and_signing_keys_change_while_everybody_searches(tmp_path: Path) 
             assert found(client) == right
             killed = 0
             while killed < 4:
-                kind = "signing" if killed == 2 else "index"
-                command = [SALUS, "keys", "rotate", kind, "--data-dir", folder]
+                kind = (["index"], ["patient", "Patient/p3"], ["signing"], ["index"])[killed]
+                command = [SALUS, "keys", "rotate", *kind, "--data-dir", folder]
                 process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 for _ in range(chance.randrange(5, 120)):
                     assert found(client) == right
@@ -117,6 +117,11 @@ def test_index_and_signing_keys_change_while_everybody_searches(tmp_path: Path) 
             said = salus("keys", "rotate", "index", "--data-dir", folder).stdout
             assert "go by the new index key" in said
             assert found(client) == right
+            said = salus("keys", "rotate", "patient", "Patient/p3", "--data-dir", folder).stdout
+            assert "The former key is destroyed" in said
+            assert client.get("/fhir/Patient/p3").json()["name"] == [{"family": "Ash3"}]
+            assert client.put("/fhir/Patient/p3", json=person | {"id": "p3"}).status_code == 200
+            assert len(client.get("/fhir/Patient/p3/_history").json()["entry"]) == 2
             salus("keys", "rotate", "signing", "--data-dir", folder)
             assert client.post("/fhir/Patient", json=person).status_code == 201
     finally:
@@ -127,6 +132,13 @@ def test_index_and_signing_keys_change_while_everybody_searches(tmp_path: Path) 
     followed = salus("audit", "key", "--trust", former, "--statements", kept).stdout.split()
     assert (followed[0], followed[-1]) == (former, now)
     assert former != now
+
+
+@pytest.mark.parametrize("words", [["patient"], ["index", "Patient/p1"], ["index", "--no-backup"]])
+def test_a_patient_goes_with_the_kind_patient(words: list[str]) -> None:
+    said = CliRunner().invoke(main, ["keys", "rotate", *words])
+    assert said.exit_code == 2
+    assert "go with the kind patient" in said.stderr
 
 
 @pytest.mark.parametrize("kind", ["page", "surrogate", "audit"])

@@ -108,6 +108,7 @@ async def execute(house: House, tenant: str, patient: str, tell: Tell = lambda _
         await _take_rows(house, ctx, erasure, owner)
     tell("the records are gone")
     house.keyring.table.destroy(tenant, Purpose.PATIENT, owner)
+    house.keyring.table.remove(tenant, Purpose.FORMER, owner)  # its key may be on the way to be replaced
     tell("the key is destroyed")
     ended, destroyed, copies = _end_epoch(house, tenant)
     tell(f"epoch {ended} has ended, {len(destroyed)} versions of the provider's key are destroyed")

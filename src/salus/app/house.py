@@ -62,6 +62,7 @@ from salus.privacy.desk import prepare as prepare_privacy
 from salus.privacy.erasure import Hold
 from salus.records.context import Services, fhir_base
 from salus.records.store.contents import ContentWrites
+from salus.records.store.renewal import Renewals
 from salus.records.store.schema import MIGRATIONS, ROOM
 from salus.records.store.store import Store
 from salus.records.store.write import RecordsWriter
@@ -103,6 +104,7 @@ class House:
         oauth: lets applications act for people.
         directories: identity providers of others, and provisioning.
         desk, holds: erasures, and what stands against them.
+        renewals: seals anew what lies under a patient's former key.
         knowledge: definitions and code systems, of all tenants.
         indexing: whoever holds it indexes records anew.
         db: the one connection to the records, used on the thread that opened the house.
@@ -167,7 +169,13 @@ class House:
         identity = IdentityWrites(self.clock, self._forget_access, self.sessions.touches, sweeps)
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.indexing = FileLock(folder / INDEXING_LOCK)
-        records = (RecordsWriter(), ContentWrites(self.clock), RelationWrites())
+        self.renewals = Renewals(self.keyring.tenant)
+        records = (
+            RecordsWriter(self._forget_key),
+            ContentWrites(self.clock, self._forget_key),
+            RelationWrites(),
+            self.renewals,
+        )
         participants = (*records, identity, ErasureWrites(), self.audit, SignerWrites(self.audit))
         self.desk = Desk(self.db, self.keyring.tenant)
         self.holds: list[Hold] = []
@@ -209,6 +217,9 @@ class House:
 
     def _granted(self, tenant: str, grant: str) -> str | None:
         return self.oauth.grants.session_of(tenant, grant)
+
+    def _forget_key(self, tenant: str, owner: bytes) -> None:
+        self.keyring.tenant(tenant).reconsider(owner)
 
     def _surrogate(self, tenant: str, kind: str, value: str) -> bytes:
         return self.keyring.tenant(tenant).surrogate(kind, value)

@@ -22,6 +22,7 @@ from salus.app.found import TLS_FOLDER, hosts_of
 from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, House, prepare_records
 from salus.app.indexing import bring_up_to_date, operator
 from salus.app.providers import LOCAL, provider_of
+from salus.app.rotating import PATIENT
 from salus.audit import store as audit_store
 from salus.audit.checkpoint import NoteReader
 from salus.audit.event import EventType
@@ -45,10 +46,14 @@ from salus.kernel.settings import FILE_NAME, Settings
 from salus.kernel.settings import load as load_settings
 from salus.records.interactions.search import search_system
 from salus.records.store.defined import state
-from salus.records.store.erased import remove_erased
+from salus.records.store.erased import remove_erased, remove_replaced
 from salus.records.store.turned import start_over
 
 _SAMPLE = 50
+_REPLACED = (
+    "were left out: their patient's key was replaced after this backup, and nothing opens them any more. A later "
+    "backup has these patients."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +208,10 @@ def _tidy(settings: Settings, make: Callable[[], KeyProvider], restored: Restore
             for journal in audit_store.journals(db):  # they stayed on the other machine
                 audit_store.drop_journal(db, journal)
             for tenant in keyring.tenants():
-                restored.erased += remove_erased(db, keyring.tenant(tenant))
+                keys = keyring.tenant(tenant)
+                restored.erased += remove_erased(db, keys)
+                if PATIENT in keys.rotations() and (lost := remove_replaced(db, keys)):
+                    restored.findings.append(f"{tenant}: {lost} versions {_REPLACED}")
             prepare_records(db)
             _renew_index(db, keyring)
     finally:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
+from salus.app.backup import create
 from salus.app.house import CHECKPOINTS, House
-from salus.app.rotating import rotate_index, rotate_signing
+from salus.app.rotating import end_patient, index_under_way, rotate_index, rotate_patient, rotate_signing
 from salus.audit.event import EventType
 from salus.audit.signers import newest_number, public_key
 from salus.cli.shell import as_json, data_dir, in_house, table, tells_problems
@@ -22,7 +23,7 @@ from salus.crypto.rotation import Progress, begin_epoch, held, rewrap, rewrap_pr
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 
-KMS, TENANT, INDEX, SIGNING = "kms", "tenant", "index", "signing"
+KMS, TENANT, INDEX, SIGNING, PATIENT = "kms", "tenant", "index", "signing", "patient"
 _NAMES = {
     Purpose.PATIENT: "patient keys",
     Purpose.AUDIT: "audit keys of patients",
@@ -30,6 +31,8 @@ _NAMES = {
     Purpose.INDEX: "index keys after the first",
     Purpose.FORMER: "former patient keys",
 }
+
+_BY = {Purpose.PATIENT: "salus keys rotate patient", Purpose.INDEX: "salus keys rotate index"}
 
 
 @click.command("list")
@@ -51,7 +54,8 @@ def list_(as_json: bool, tenant: str, data_dir: Path) -> None:
         ]
         for purpose, kind in kinds.items():
             under = f"wrapping key, epoch {newest}"
-            rows.append((_NAMES[purpose], kind.keys, under, kind.behind, kind.destroyed, "no; wrapped anew with it"))
+            by = _BY.get(purpose, "no; wrapped anew with it")
+            rows.append((_NAMES[purpose], kind.keys, under, kind.behind, kind.destroyed, by))
         derived = "derived from the tenant root key"
         rows.append(("first index key", 1, derived, 0, 0, "salus keys rotate index"))
         rows.append(("surrogate key", 1, derived, 0, 0, "no"))
@@ -63,25 +67,30 @@ def list_(as_json: bool, tenant: str, data_dir: Path) -> None:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice([KMS, TENANT, INDEX, SIGNING]))
+@click.argument("kind", type=click.Choice([KMS, TENANT, INDEX, SIGNING, PATIENT]))
+@click.argument("patient", required=False, default="")
 @click.option("--destroy-former", is_flag=True, help="With kms: then destroy the former versions in the key service.")
+@click.option("--no-backup", is_flag=True, help="With patient: destroy the former key without making a backup first.")
 @tenant_option
 @data_dir
 @tells_problems
-def rotate(kind: str, destroy_former: bool, tenant: str, data_dir: Path) -> None:
-    """Rotate a key and do anew what is under it, beside the running server. KIND is kms, tenant, index or signing.
+def rotate(kind: str, patient: str, destroy_former: bool, no_backup: bool, tenant: str, data_dir: Path) -> None:
+    """Rotate a key and do anew what is under it, beside the running server.
 
-    kms: a new version of the key in the key service. tenant: a new wrapping key for all keys of a tenant. index: new
-    blind tokens for all records. signing: another key that signs the audit log. An interrupted rotation goes on where
-    it was.
+    KIND is kms: a new version of the key in the key service; tenant: a new wrapping key for all keys of a tenant;
+    index: new blind tokens for all records; signing: another key that signs the audit log; patient: another key for
+    PATIENT (Patient/id), whose records and files are sealed anew. An interrupted rotation goes on where it was.
     """
     if destroy_former and kind != KMS:
         raise Problem(Kind.INCORRECT, "--destroy-former goes with kms.")
+    if (kind == PATIENT) != bool(patient) or (no_backup and kind != PATIENT):
+        raise Problem(Kind.INCORRECT, "A patient (Patient/id), and --no-backup, go with the kind patient.")
     work: dict[str, Callable[[House], Awaitable[None]]] = {
         KMS: lambda house: _kms(house, destroy_former),
         TENANT: lambda house: _tenant(house, tenant),
         INDEX: lambda house: _index(house, tenant),
         SIGNING: lambda house: _signing(house, tenant),
+        PATIENT: lambda house: _patient(house, tenant, patient, backup=not no_backup),
     }
     in_house(data_dir, work[kind])
 
@@ -91,11 +100,15 @@ def rotate(kind: str, destroy_former: bool, tenant: str, data_dir: Path) -> None
 @data_dir
 @tells_problems
 def rewrap_(tenant: str, data_dir: Path) -> None:
-    """Finish an interrupted rotation, and wrap what the key provider wraps under its newest version."""
+    """Finish interrupted rotations, and wrap what the key provider wraps under its newest version."""
 
     async def work(house: House) -> None:
         await _provided(house)
         await _rewrapped(house, tenant)
+        for owner in house.keyring.tenant(tenant).renewing():
+            await _resealed(house, tenant, owner, "", backup=True)
+        if index_under_way(house, tenant):
+            await _index(house, tenant)
 
     in_house(data_dir, work)
 
@@ -136,6 +149,24 @@ async def _index(house: House, tenant: str) -> None:
             "The tokens of the former one are removed from a minute after that on: by the running server, or by the "
             "same command again."
         )
+
+
+async def _patient(house: House, tenant: str, patient: str, *, backup: bool) -> None:
+    id_ = patient.removeprefix("Patient/")
+    await _resealed(house, tenant, house.desk.owner(tenant, id_), id_, backup=backup)
+
+
+async def _resealed(house: House, tenant: str, owner: bytes, patient: str, *, backup: bool) -> None:
+    start = time.process_time()
+    done = await rotate_patient(house, tenant, owner, patient, _tell_records)
+    spent = time.process_time() - start
+    click.echo(f"{done.rows} versions and {done.chunks} chunks of files lie under the new key ({spent:.1f} s of CPU).")
+    if backup and house.settings.backup.place:  # the ones before know the patient under the former key only
+        made = await create(house)
+        click.echo(f"Backup {made.data.signed.manifest.number} has the patient under the new key.")
+    await end_patient(house, tenant, owner, patient, done)
+    click.echo("The former key is destroyed: backups from before cannot give these records back.")
+    click.echo("To make it useless in copies of keys.db too, go on with: salus keys rotate tenant")
 
 
 async def _signing(house: House, tenant: str) -> None:

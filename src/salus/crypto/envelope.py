@@ -60,6 +60,15 @@ class SealingKey:
         commitment.update(_COMMITMENT_LABEL)
         self._header = bytes((_VERSION, _XAES_256_GCM)) + commitment.finalize()
 
+    @property
+    def commitment(self) -> bytes:
+        """What tells this key from others in an envelope, see `commitment`."""
+        return self._header[2:]
+
+    def made(self, blob: bytes) -> bool:
+        """Whether an envelope says that it was sealed under this key; only `open` knows whether that is true."""
+        return constant_time.bytes_eq(blob[:_HEADER_SIZE], self._header)
+
     def seal(self, plaintext: Secret, context: Context) -> bytes:
         """Seal a value for one place.
 
@@ -102,6 +111,11 @@ class SealingKey:
         key = bytearray(plain)
         wipe(plain)
         return key
+
+
+def commitment(blob: bytes) -> bytes:
+    """The commitment to the key that an envelope says it was sealed under, 32 bytes."""
+    return blob[2:_HEADER_SIZE]
 
 
 def _why(blob: bytes) -> str:

@@ -205,6 +205,40 @@ class KeyTable:
             finally:
                 self._db.execute("pragma secure_delete=fast").fetchall()
 
+    def renew(self, tenant: str, owner: bytes, was: bytes, former: tuple[int, bytes], fresh: tuple[int, bytes]) -> bool:
+        """Put another key in place of a patient's, and keep the one that was there as the former one.
+
+        Args:
+            was: the wrapped key that is there.
+            former: the same key wrapped as a former one, behind its epoch.
+            fresh: the new key, behind its epoch.
+
+        Returns:
+            False when there is another key by now, or a newer epoch; then nothing was changed.
+        """
+        with self._thread_lock, self._process_lock, exclusive(self._db):
+            (newest,) = cast("tuple[int]", self._db.execute(_NEWEST, (tenant,)).fetchone())
+            if former[0] != newest or fresh[0] != newest:
+                return False
+            sql = "update patient_key set epoch=?, wrapped=? where tenant=? and owner=? and wrapped=?"
+            self._db.execute(sql, (*fresh, tenant, owner, was))
+            if self._db.changes() != 1:
+                return False
+            self._db.execute("insert into former_key values(?,?,?,?)", (tenant, owner, *former))
+            return True
+
+    def remove(self, tenant: str, purpose: Purpose, subject: Subject) -> None:
+        """Destroy a wrapped key, overwrite where it lay, and leave no mark."""
+        table, column = _TABLES[purpose]
+        with self._thread_lock, self._process_lock:
+            self._db.execute("pragma secure_delete=on").fetchall()
+            try:
+                with exclusive(self._db):
+                    self._db.execute(f"delete from {table} where tenant=? and {column}=?", (tenant, subject))
+                self._db.execute("pragma wal_checkpoint(truncate)").fetchall()
+            finally:
+                self._db.execute("pragma secure_delete=fast").fetchall()
+
     def destroyed(self, tenant: str, purpose: Purpose) -> list[Subject]:
         """Subjects whose key was destroyed."""
         table, column = _TABLES[purpose]

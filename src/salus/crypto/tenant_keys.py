@@ -12,37 +12,29 @@ Patient keys are random, never derived: only so does destroying one destroy the 
 has two, made together: one for the records, one for what the audit log says about them, which may have to
 live longer. Opened keys are kept in bounded caches; nothing here is ever written in clear.
 
-The wrapping key is not derived from the root key: with its epoch it can be destroyed, and with it every copy of the key
-table that was made until then. Whoever holds the wrapping key of one epoch and the root key opens the next epoch by its
-link, so that a running process goes on through a rotation without asking the provider.
-
 `forget` ends all of it: the root key is wiped, opened keys go, and whoever still asks is refused.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from hmac import compare_digest
 
 from cryptography.hazmat.primitives import hashes, hmac
 
 from salus.crypto.blind_index import BlindIndex
 from salus.crypto.derivation import derive
-from salus.crypto.envelope import Context, SealingKey
-from salus.crypto.key_table import KeyTable, Purpose, Rewrite, Row, Subject
-from salus.crypto.wiping import Secret, random_key, wipe
+from salus.crypto.envelope import SealingKey
+from salus.crypto.key_table import KeyTable, Purpose, Subject
+from salus.crypto.wiping import Secret, wipe
+from salus.crypto.wrapped_keys import DESTROYED, WrappedKeys, gone_from_memory
 from salus.kernel.errors import Kind, Problem
 
 _SURROGATE_SIZE = 16
-DESTROYED = "the key of its owner was destroyed"
-"""Detail of the Problem for a key that was destroyed, and not only is missing."""
-
-_OPENED = 10_000
-"""How many opened keys of each purpose stay in memory; one takes about 1.3 KB."""
+_ATTEMPTS = 5
 
 
-class TenantKeys:
+class TenantKeys(WrappedKeys):
     """The keys of one tenant. May be shared between threads; processes meet in the key table.
 
     Attributes:
@@ -51,14 +43,7 @@ class TenantKeys:
 
     def __init__(self, name: str, root_key: Secret, table: KeyTable) -> None:
         """Start from an unwrapped root key of 32 bytes; `Keyring.tenant` does this. A copy is made."""
-        self.name = name
-        self._root = bytearray(root_key)
-        self._table = table
-        self._lock = threading.Lock()
-        self._forgotten = False
-        self._epochs: dict[int, bytearray] = {}
-        self._wrapping: dict[tuple[int, Purpose], SealingKey] = {}
-        self._unknown_epoch: Callable[[], None] = lambda: None
+        super().__init__(name, root_key, table)
         naming = derive(root_key, "surrogate")
         self._surrogate = hmac.HMAC(naming, hashes.SHA256())
         indexing = derive(root_key, "index/epoch-1")
@@ -67,7 +52,6 @@ class TenantKeys:
         self._sealers: dict[str, SealingKey] = {}
         self._macs: dict[str, hmac.HMAC] = {}
         self._afterwards: list[Callable[[], None]] = []
-        self._opened: dict[Purpose, dict[Subject, SealingKey]] = {p: {} for p in Purpose}
 
     def forget(self) -> None:
         """Wipe the root key and let go of everything below it; every later call is refused."""
@@ -116,6 +100,22 @@ class TenantKeys:
         else:
             self.ensure_patients([owner])
         return self._made(purpose, subject)
+
+    def opening_key(self, owner: bytes | None, type: str, sealed: bytes) -> SealingKey:  # noqa: A002
+        """The key that a record's envelope was sealed under: the one of `record_key`, or a former one of the patient.
+
+        Raises:
+            Problem: as `record_key`.
+        """
+        key = self.record_key(owner, type)
+        if owner is None or key.made(sealed):
+            return key
+        self.reconsider(owner)  # another process may have renewed it
+        key = self.record_key(owner, type)
+        if key.made(sealed):
+            return key
+        former = self._find(Purpose.FORMER, owner)
+        return former if former is not None and former.made(sealed) else key
 
     def audit_key(self, owner: bytes) -> SealingKey:
         """The key of what the audit log says about one patient; made when it is missing.
@@ -196,7 +196,7 @@ class TenantKeys:
         try:
             mac = self._surrogate.copy()
         except AttributeError:
-            raise _let_go() from None
+            raise gone_from_memory() from None
         mac.update(f"{kind}|{value}".encode())
         return mac.finalize()[:_SURROGATE_SIZE]
 
@@ -209,7 +209,7 @@ class TenantKeys:
         try:
             return self._indexes[number]
         except AttributeError:
-            raise _let_go() from None
+            raise gone_from_memory() from None
         except KeyError:
             return self._opened_index(number)
 
@@ -245,9 +245,72 @@ class TenantKeys:
         wipe(raw)
         with self._lock:
             if self._forgotten:
-                raise _let_go()
+                raise gone_from_memory()
             self._indexes[number] = opened
         return opened
+
+    # ── another key for a patient ───────────────────────────────────────────────────────────────────────────
+
+    def renew(self, owner: bytes) -> SealingKey:
+        """Draw another key for a patient, durable on return; the former one stays until `end_renewal`.
+
+        Whoever calls it while that is under way gets the new key.
+
+        Raises:
+            Problem: NOT_FOUND when there is no such patient; GONE when they were erased; CONFLICT when others are
+                changing the same key.
+        """
+        for _ in range(_ATTEMPTS):
+            row = self.require_patient(owner)
+            if self.is_renewing(owner) or self._renewed(owner, *row):
+                self.reconsider(owner)
+                return self._made(Purpose.PATIENT, owner)
+            self._follow()  # a rotation began
+        raise Problem(Kind.CONFLICT, "The keys are being changed by others. Try again.")
+
+    def require_patient(self, owner: bytes) -> tuple[int, bytes]:
+        """Epoch and wrapped key of a patient.
+
+        Raises:
+            Problem: NOT_FOUND when there is no such patient; GONE when they were erased.
+        """
+        row = self._table.get(self.name, Purpose.PATIENT, owner)
+        if row is None:
+            raise Problem(Kind.NOT_FOUND, "There is no such patient.")
+        if not row[1]:
+            raise Problem(Kind.GONE, "This patient was erased.", DESTROYED)
+        return row
+
+    def _renewed(self, owner: bytes, epoch: int, wrapped: bytes) -> bool:
+        newest = self.newest_epoch()
+        raw = self._wrapper(Purpose.PATIENT, epoch).open_key(wrapped, self._context(Purpose.PATIENT, owner, epoch))
+        former = self._wrapper(Purpose.FORMER, newest).seal(raw, self._context(Purpose.FORMER, owner, newest))
+        wipe(raw)
+        _, _, number, fresh = self._new(Purpose.PATIENT, owner)
+        return self._table.renew(self.name, owner, wrapped, (newest, former), (number, fresh))
+
+    def is_renewing(self, owner: bytes) -> bool:
+        """Whether a former key of a patient is still there."""
+        return self._table.get(self.name, Purpose.FORMER, owner) is not None
+
+    def renewing(self) -> list[bytes]:
+        """Patients whose former key is still there."""
+        return [one for one in self._table.subjects(self.name, Purpose.FORMER) if isinstance(one, bytes)]
+
+    def former_key(self, owner: bytes) -> SealingKey | None:
+        """The former key of a patient, while it is there."""
+        return self._find(Purpose.FORMER, owner)
+
+    def end_renewal(self, owner: bytes) -> None:
+        """Destroy the former key of a patient; what still lies under it is lost."""
+        self._table.remove(self.name, Purpose.FORMER, owner)
+        self.reconsider(owner)
+
+    def reconsider(self, owner: bytes) -> None:
+        """Ask the table for a patient's keys again when they are next needed."""
+        with self._lock:
+            for purpose in (Purpose.PATIENT, Purpose.FORMER):
+                self._opened[purpose].pop(owner, None)
 
     # ── rotations ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -259,150 +322,6 @@ class TenantKeys:
         """When which kind of key was rotated last, in milliseconds since the epoch."""
         return self._table.rotations(self.name)
 
-    # ── epochs ──────────────────────────────────────────────────────────────────────────────────────────────
-
-    def learn(self, epoch: int, key: Secret) -> None:
-        """Take the wrapping key of an epoch; a copy is made."""
-        with self._lock:
-            if self._forgotten:
-                raise _let_go()
-            if epoch in self._epochs:
-                return
-            for purpose in Purpose:
-                raw = derive(key, f"wrap/{purpose}/epoch-{epoch}")
-                self._wrapping[epoch, purpose] = SealingKey(raw)
-                wipe(raw)
-            if self._epochs:  # an erasure may be why there is a new one: ask the table for every key again
-                self._opened[Purpose.PATIENT].clear()
-            self._epochs[epoch] = bytearray(key)
-
-    def unlearn_before(self, epoch: int) -> None:
-        """Wipe the wrapping keys of epochs that have ended."""
-        with self._lock:
-            for ended in [number for number in self._epochs if number < epoch]:
-                wipe(self._epochs.pop(ended))
-                for purpose in Purpose:
-                    del self._wrapping[ended, purpose]
-
-    def knows(self, epoch: int) -> bool:
-        """Whether the wrapping key of an epoch is held."""
-        return epoch in self._epochs
-
-    def when_unknown(self, ask: Callable[[], None]) -> None:
-        """Have a function called when an epoch is met whose key is not held and has no link."""
-        self._unknown_epoch = ask
-
-    def newest_epoch(self) -> int:
-        """The newest epoch whose wrapping key is held; new keys are wrapped under it."""
-        try:
-            return max(self._epochs)
-        except ValueError:
-            raise _let_go() from None
-
-    def link(self, epoch: int, key: Secret) -> bytes:
-        """Seal the wrapping key of an epoch for those who hold the root key and the former epoch's."""
-        return self._linking(epoch - 1).seal(key, ("salus/epoch-link", self.name, epoch))
-
-    def rewrapped(self, purpose: Purpose, rows: Sequence[tuple[Subject, int, bytes]]) -> list[Rewrite]:
-        """Wrap keys under the newest epoch instead of theirs; a destroyed one stays destroyed.
-
-        Raises:
-            Problem: FAULT when a stored key was tampered with.
-        """
-        newest, done = self.newest_epoch(), []
-        wrapper = self._wrapper(purpose, newest)
-        for subject, epoch, wrapped in rows:
-            fresh = b""
-            if wrapped:
-                raw = self._wrapper(purpose, epoch).open_key(wrapped, self._context(purpose, subject, epoch))
-                fresh = wrapper.seal(raw, self._context(purpose, subject, newest))
-                wipe(raw)
-            done.append(Rewrite(subject, epoch, wrapped, newest, fresh))
-        return done
-
-    def _linking(self, epoch: int) -> SealingKey:
-        with self._lock:
-            if self._forgotten:
-                raise _let_go()
-            both = self._root + self._epochs[epoch]
-        raw = derive(both, "epoch-link")
-        key = SealingKey(raw)
-        wipe(raw, both)
-        return key
-
-    def _follow(self) -> set[int]:
-        """Learn the epochs that have begun since, by their links; gives the numbers of all that there are."""
-        epochs = self._table.epochs(self.name)
-        for epoch, _, link in epochs:
-            if link and epoch not in self._epochs and epoch - 1 in self._epochs:
-                key = self._linking(epoch - 1).open_key(link, ("salus/epoch-link", self.name, epoch))
-                self.learn(epoch, key)
-                wipe(key)
-        return {epoch.number for epoch in epochs}
-
-    # ── opened keys ─────────────────────────────────────────────────────────────────────────────────────────
-
-    def _find(self, purpose: Purpose, subject: Subject) -> SealingKey | None:
-        opened = self._opened[purpose]
-        with self._lock:
-            key = opened.pop(subject, None)
-            if key is not None:
-                opened[subject] = key  # to the young end
-                return key
-        row = self._table.get(self.name, purpose, subject)
-        if row is not None and not row[1]:
-            raise Problem(Kind.GONE, "This record was erased.", DESTROYED)
-        return None if row is None else self._open(purpose, subject, *row)
-
-    def _add(self, missing: Sequence[tuple[Purpose, Subject]]) -> None:
-        if self._table.add(self.name, [self._new(*each) for each in missing]):
-            return
-        self._follow()  # a rotation began
-        if not self._table.add(self.name, [self._new(*each) for each in missing]):
-            self._unknown_epoch()
-            raise _unknown()
-
-    def _made(self, purpose: Purpose, subject: Subject) -> SealingKey:
-        key = self._find(purpose, subject)
-        if key is None:
-            raise Problem(Kind.FAULT, "A key could not be stored.", f"{purpose} key absent after it was added")
-        return key
-
-    def _open(self, purpose: Purpose, subject: Subject, epoch: int, wrapped: bytes) -> SealingKey:
-        raw = self._wrapper(purpose, epoch).open_key(wrapped, self._context(purpose, subject, epoch))
-        key = SealingKey(raw)
-        wipe(raw)
-        opened = self._opened[purpose]
-        with self._lock:
-            if self._forgotten:
-                raise _let_go()
-            opened[subject] = key
-            if len(opened) > _OPENED:
-                del opened[next(iter(opened))]  # the one that was not used for the longest time
-        return key
-
-    def _new(self, purpose: Purpose, subject: Subject) -> Row:
-        epoch = self.newest_epoch()
-        raw = random_key()
-        wrapped = self._wrapper(purpose, epoch).seal(raw, self._context(purpose, subject, epoch))
-        wipe(raw)
-        return purpose, subject, epoch, wrapped
-
-    def _wrapper(self, purpose: Purpose, epoch: int) -> SealingKey:
-        key = self._wrapping.get((epoch, purpose))
-        if key is not None:
-            return key
-        if self._forgotten:
-            raise _let_go()
-        known = self._follow()
-        try:
-            return self._wrapping[epoch, purpose]
-        except KeyError:
-            if epoch not in known:
-                raise Problem(Kind.FAULT, "A stored record failed its integrity check.", "no such epoch") from None
-            self._unknown_epoch()
-            raise _unknown() from None
-
     def _sealing(self, label: str) -> SealingKey:
         raw = self._derived(label)
         key = SealingKey(raw)
@@ -412,16 +331,5 @@ class TenantKeys:
     def _derived(self, label: str) -> bytearray:
         with self._lock:  # never from a root key that is being wiped
             if self._forgotten:
-                raise _let_go()
+                raise gone_from_memory()
             return derive(self._root, label)
-
-    def _context(self, purpose: Purpose, subject: Subject, epoch: int) -> Context:
-        return ("salus/wrapped-key", self.name, purpose.value, subject, epoch)
-
-
-def _unknown() -> Problem:
-    return Problem(Kind.UNAVAILABLE, "The keys are not available.", "an epoch that is not known yet", retry_after=2)
-
-
-def _let_go() -> Problem:
-    return Problem(Kind.UNAVAILABLE, "The keys are not available.", "the tenant's keys were let go", retry_after=5)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from salus.access.permit import Permit
-from salus.crypto.tenant_keys import DESTROYED
+from salus.crypto.wrapped_keys import DESTROYED
 from salus.fhir.search.clauses import Clause, Filter, Join
 from salus.fhir.search.match import filter_matcher, matcher
 from salus.kernel.errors import Kind, Problem

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from salus.access.permissions import Permission
@@ -32,13 +32,20 @@ class Content:
     """
 
     def __init__(
-        self, ctx: Context, permit: Permit, resource: dict[str, Any], opening: Opening | None, name: bytes
+        self,
+        ctx: Context,
+        permit: Permit,
+        resource: dict[str, Any],
+        opening: Opening | None,
+        name: bytes,
+        again: Callable[[], Opening | None],
     ) -> None:
         self.media: str = resource.get("contentType", DEFAULT_TYPE)
         self._ctx = ctx
         self._permit = permit
         self._resource = resource
         self._opening = opening
+        self._again = again
         self._name = name
         self._data = b"" if opening is not None else inline(resource)
         self.size = opening.size if opening is not None else len(self._data)
@@ -76,7 +83,11 @@ class Content:
         return with_data(self._resource, pieces)
 
     def _chunk(self, opening: Opening, number: int) -> bytes:
-        return opening.chunk(number, self._ctx.store.contents.chunk(self._permit, self._name, number))
+        sealed = self._ctx.store.contents.chunk(self._permit, self._name, number)
+        if not opening.knows(sealed):  # the patient's key, and with it this content's, is being replaced
+            self._opening = opening = self._again() or opening
+            sealed = self._ctx.store.contents.chunk(self._permit, self._name, number)
+        return opening.chunk(number, sealed)
 
 
 def content_of(ctx: Context, version: Version, permission: Permission) -> Content:
@@ -88,7 +99,11 @@ def content_of(ctx: Context, version: Version, permission: Permission) -> Conten
     permit = ctx.decide(permission, BINARY)
     resource = json.decode(version.body)
     named = attached(resource)
-    return Content(ctx, permit, resource, _opening(ctx, permit, version, named), named.name if named else b"")
+
+    def again() -> Opening | None:
+        return _opening(ctx, permit, version, named)
+
+    return Content(ctx, permit, resource, again(), named.name if named else b"", again)
 
 
 def _opening(ctx: Context, permit: Permit, version: Version, named: Attached | None) -> Opening | None:

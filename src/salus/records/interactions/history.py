@@ -11,7 +11,7 @@ from itertools import islice
 from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.audit.event import Entity, EventType
-from salus.crypto.tenant_keys import DESTROYED
+from salus.crypto.wrapped_keys import DESTROYED
 from salus.fhir.definitions import resource_types
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem

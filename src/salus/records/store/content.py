@@ -23,6 +23,7 @@ CHUNK = 48 * 1024
 """Bytes of content in a chunk; divisible by three, so that chunks are base64 one after another."""
 
 _HEAD = "salus.content-head.1"
+_FORMER = "salus.content-former-head.1"
 _BODY = "salus.content.1"
 
 
@@ -92,8 +93,11 @@ class Opening:
         size, sha256: as the head says.
     """
 
-    def __init__(self, key: SealingKey, place: Place, head: bytes) -> None:
+    def __init__(self, key: SealingKey, place: Place, head: bytes, former: bytes = b"") -> None:
         """Open a head.
+
+        Args:
+            former: the head with the former key of the content, while its chunks are sealed anew.
 
         Raises:
             Problem: FAULT when it was changed, or lies at another place.
@@ -103,7 +107,24 @@ class Opening:
         self.last = (opened.size - 1) // CHUNK
         self._key = SealingKey(opened.key)
         wipe(opened.key)
+        self._former: SealingKey | None = None
+        if former:
+            before = msgspec.msgpack.decode(key.open(former, place.context(_FORMER)), type=Head)
+            self._former = SealingKey(before.key)
+            wipe(before.key)
         self._context = place.context(_BODY)
+
+    def knows(self, sealed: bytes | None) -> bool:
+        """Whether a chunk lies under a key of these heads; if not, the heads have been replaced since."""
+        keys = (self._key,) if self._former is None else (self._key, self._former)
+        return sealed is None or any(key.made(sealed) for key in keys)
+
+    def renewed(self, number: int, sealed: bytes) -> bytes | None:
+        """A chunk that lies under the former key, sealed under the present one; None when it does not."""
+        if self._former is None or not self._former.made(sealed):
+            return None
+        bound_to = (*self._context, number, int(number == self.last))
+        return self._key.seal(self._former.open(sealed, bound_to), bound_to)
 
     def chunk(self, number: int, sealed: bytes | None) -> bytes:
         """Open one chunk.
@@ -114,8 +135,32 @@ class Opening:
         last = number == self.last
         if sealed is None:
             raise Problem(Kind.FAULT, "A stored content failed its integrity check.", "a chunk is missing")
-        plain = self._key.open(sealed, (*self._context, number, int(last)))
+        key = self._former if self._former is not None and self._former.made(sealed) else self._key
+        plain = key.open(sealed, (*self._context, number, int(last)))
         piece = unpad(plain) if last else plain
         if len(piece) != (self.size - number * CHUNK if last else CHUNK):
             raise Problem(Kind.FAULT, "A stored content failed its integrity check.", "a chunk has another length")
         return piece
+
+
+def renewed_heads(former: SealingKey, fresh: SealingKey, place: Place, head: bytes) -> tuple[bytes, bytes]:
+    """Give a content another key, after the key above it was replaced.
+
+    Returns:
+        The head with the new key, and the one with the former key, which is needed until all chunks are sealed anew;
+        both under the patient's new key.
+
+    Raises:
+        Problem: FAULT when the head was changed, or lies at another place.
+    """
+    before = msgspec.msgpack.decode(former.open(head, place.context(_HEAD)), type=Head)
+    raw = random_key()
+    after = Head(bytes(raw), before.size, before.sha256)
+    wipe(raw)
+    try:
+        return (
+            fresh.seal(msgspec.msgpack.encode(after), place.context(_HEAD)),
+            fresh.seal(msgspec.msgpack.encode(before), place.context(_FORMER)),
+        )
+    finally:
+        wipe(before.key, after.key)

@@ -7,7 +7,7 @@ not touched for a day (its server died) is swept in quiet times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from salus.kernel.commit import Unit
 from salus.kernel.db import Connection
 from salus.kernel.errors import Kind, Problem
 from salus.records.store.content import Place
+from salus.records.store.renewed import replaced
 
 PART = "contents"
 
@@ -60,20 +61,29 @@ def unit_with(step: Step, unit: Unit | None = None) -> Unit:
 
 
 class ContentWrites:
-    """The participant for contents (`salus.kernel.commit.Participant`)."""
+    """The participant for contents (`salus.kernel.commit.Participant`).
+
+    Args:
+        forget: called with tenant and owner when a key of theirs was used that was replaced.
+    """
 
     name = PART
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, forget: Callable[[str, bytes], None] = lambda *_: None) -> None:
         self._clock = clock
+        self._forget_key = forget
 
     def begin(self, db: Connection) -> None:
         """Nothing to do."""
 
     def check(self, db: Connection, part: Step) -> None:
-        """An upload that was swept cannot be kept."""
+        """An upload that was swept, or lies under a key that was replaced, cannot be kept."""
         if isinstance(part, Keep) and not _noted(db, part.place.tenant, part.place.name):
             raise Problem(Kind.UNAVAILABLE, "The upload took too long. Send it again.", "swept", retry_after=1)
+        if isinstance(part, Keep) and replaced(db, part.place.tenant, part.place.owner, part.head):
+            self._forget_key(part.place.tenant, part.place.owner)
+            text = "The upload cannot be kept. Send it again."
+            raise Problem(Kind.UNAVAILABLE, text, "the patient's key was replaced during an upload", retry_after=1)
 
     def apply(self, db: Connection, parts: Sequence[Step]) -> None:
         """Write chunks and heads, or take an upload away."""
@@ -130,12 +140,15 @@ class Contents:
     def __init__(self, db: Connection) -> None:
         self._db = db
 
-    def head(self, permit: Permit, rid: bytes, name: bytes) -> bytes | None:
-        """The head of a record's content, still sealed; None when the record never had one of this name."""
-        found: tuple[bytes] | None = self._db.execute(
-            "select head from content where tenant=? and rid=? and name=?", (permit.actor.tenant, rid, name)
+    def head(self, permit: Permit, rid: bytes, name: bytes) -> tuple[bytes, bytes] | None:
+        """The head of a record's content, and the former head while there is one, both still sealed.
+
+        None when the record never had a content of this name.
+        """
+        found: tuple[bytes, bytes] | None = self._db.execute(
+            "select head, former from content where tenant=? and rid=? and name=?", (permit.actor.tenant, rid, name)
         ).fetchone()
-        return None if found is None else found[0]
+        return found
 
     def chunk(self, permit: Permit, name: bytes, number: int) -> bytes | None:
         """One chunk, still sealed."""

@@ -6,11 +6,15 @@ Nothing can open them. They are removed with their tokens, so that they are neit
 
 from __future__ import annotations
 
+from typing import Any
+
 from salus.access.facts import SURROGATE
 from salus.crypto.keyring import TenantKeys
 from salus.kernel.db import Connection, exclusive
 
 _AT_ONCE = 500
+_UNDER = """select seq, current, owners, substr(body, 1, 34) from record
+            where tenant=? and length(owners)=? and body <> x''"""
 _OWNERS = "select distinct owners from record where tenant=? and length(owners)=?"
 
 
@@ -35,3 +39,22 @@ def remove_erased(db: Connection, keys: TenantKeys) -> int:
                 db.execute("delete from blind_token where rowid=?", (seq,))
             db.execute("delete from record where seq=?", (seq,))
     return len(removed)
+
+
+def remove_replaced(db: Connection, keys: TenantKeys) -> int:
+    """Remove every version that lies under a patient's key which was replaced after this copy was made.
+
+    Returns:
+        How many rows were removed.
+    """
+    lost = []
+    found: Any = db.execute(_UNDER, (keys.name, SURROGATE)).fetchall()
+    for seq, current, owner, header in found:
+        if not keys.opening_key(owner, "", header).made(header):
+            lost.append((seq, current))
+    with exclusive(db):
+        for seq, current in lost:
+            if current:
+                db.execute("delete from blind_token where rowid=?", (seq,))
+            db.execute("delete from record where seq=?", (seq,))
+    return len(lost)

@@ -98,6 +98,14 @@ MIGRATIONS = (
     alter table index_state add column due integer not null default 0;       -- stamp of rows that are caught up with
     alter table index_state add column switched integer not null default 0;  -- milliseconds since the epoch
     """,
+    # Patients whose key was replaced: the commitment to the one that everything is written under since. And the head of
+    # a content under its former key, while its chunks are sealed anew: see `store.renewal`.
+    """
+    create table renewed(
+      tenant text not null, owner blob not null, key blob not null, at integer not null, primary key(tenant, owner)
+    ) strict, without rowid;
+    alter table content add column former blob not null default x'';
+    """,
 )
 
 

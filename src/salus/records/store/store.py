@@ -172,7 +172,7 @@ class Store:
         keys = self.keys(tenant)
         if not row.body and compare_digest(self.reader.erased(tenant, row.owners), self.mark(tenant, row.owners)):
             raise Problem(Kind.GONE, "This record was erased.", "its patient was erased")
-        key = keys.record_key(_key_owner(row.owners), row.type)
+        key = keys.opening_key(_key_owner(row.owners), row.type, row.body)
         facts = (row.owners, row.author, row.labels, row.sensitivity, row.rank)
         return codec.open_body(key, row.body, codec.context(tenant, row.rid, row.type, row.version, row.deleted, facts))
 
@@ -183,11 +183,12 @@ class Store:
             Problem: FAULT when it was changed or lies under another's key; GONE when its patient was erased.
         """
         tenant = permit.actor.tenant
-        head = self.contents.head(permit, rid, name)
-        if head is None:
+        heads = self.contents.head(permit, rid, name)
+        if heads is None:
             return None
         owner = _key_owner(owners)
-        return Opening(self.keys(tenant).record_key(owner, permit.type), Place(tenant, owner or b"", rid, name), head)
+        key = self.keys(tenant).opening_key(owner, permit.type, heads[0])
+        return Opening(key, Place(tenant, owner or b"", rid, name), *heads)
 
     # ── seal ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,7 +8,7 @@ If not, the unit is turned away with CONFLICT and the interaction starts over fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,6 +19,7 @@ from salus.records.store import turned
 from salus.records.store.defined import Define, Ready, Reindexed, define, finish, reindex, state
 from salus.records.store.erase import Erase, Merge, erase, merge, refuse_erased
 from salus.records.store.expression import admits
+from salus.records.store.renewed import replaced
 from salus.records.store.schema import ROOM
 from salus.records.store.turned import IndexTurn
 
@@ -96,11 +97,16 @@ class RecordsPart:
 
 
 class RecordsWriter:
-    """The participant `records` of `salus.kernel.commit`."""
+    """The participant `records` of `salus.kernel.commit`.
+
+    Args:
+        forget: called with tenant and owner when a key of theirs was used that was replaced.
+    """
 
     name = ROOM
 
-    def __init__(self) -> None:
+    def __init__(self, forget: Callable[[str, bytes], None] = lambda *_: None) -> None:
+        self._forget_key = forget
         self._touched: set[bytes] = set()  # records that this group already changes
         self._added: dict[tuple[str, str], list[str]] = {}  # tokens of what this group already adds, by tenant and type
         self._stamps: dict[str, int] = {}  # by tenant: what tokens must have been made with
@@ -121,6 +127,9 @@ class RecordsWriter:
             turned.check(db, part.turn)
         for change in part.changes:
             refuse_erased(db, change.tenant, change.owners, change.deleted)
+            if replaced(db, change.tenant, change.owners, change.body):
+                self._forget_key(change.tenant, change.owners)
+                raise _raced()
         for change in part.changes:
             if not change.deleted and change.indexed != self._stamp(db, change.tenant):
                 raise _raced()
