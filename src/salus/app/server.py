@@ -29,6 +29,7 @@ from salus.http.users_api import user_routes
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings, load
+from salus.web.app_table import app_pages
 from salus.web.assets import Assets
 from salus.web.reception import Reception
 from salus.web.table import pages
@@ -49,6 +50,8 @@ def build_application(house: House) -> Application:
     indexer, renewer = Indexer(house), Renewer(house)
     reception = Reception(house.sessions, Assets())
     reader = AuditReader(house.db, house.keyring.tenant, house.settled)
+    oauth = house.settings.oauth
+    shown = [*pages(reception), *app_pages(reception, house.oauth, oauth.access_minutes, oauth.grant_days)]
     made = Application(
         house.services,
         house.tokens,
@@ -56,7 +59,7 @@ def build_application(house: House) -> Application:
             Signing(house),
             reader,
             partial(_ready, house),
-            pages(reception),
+            shown,
             _for_programs(house),
             user_routes(house.people),
         ),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~$,=:@!*'()%-]+/?)*(?:\?[A-Za-z0-9_.~$,=:@!*'()%&+;/?-]*)?")
 _LONGEST = 2000
@@ -31,3 +32,9 @@ def local_path(address: str, tenant: str) -> str:
     if prefix:
         return address if path == prefix or path.startswith(f"{prefix}/") else ""
     return "" if path == "/t" or path.startswith("/t/") else address
+
+
+def origin_of(address: str) -> str:
+    """The origin of a registered address, for a page and its policy; of a native application its scheme."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"https", "http"} else f"{parts.scheme}:"
