@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 
 from salus.identity.assurance import AAL2, Proof
+from salus.identity.profile import make_profile
+from salus.identity.users import User
 from salus.kernel.commit import Unit
 from salus.web.cookies import session_name
 from tests.support.clinic import BASE, PEOPLE, Clinic
@@ -34,6 +36,20 @@ class Forms(HTMLParser):
             self.found[-1][1].append((given["name"], given.get("value", ""), not boxed or "checked" in given))
 
 
+def person(clinic: Clinic, name: str) -> User:
+    """An account of a person, with roles and record of one of `PEOPLE`; made at its first use, without any factor."""
+    users, login = clinic.house.users, f"{name}.person"
+    if users.find("default", login) is None:
+        roles, _, party = PEOPLE[name]
+        unit = Unit()
+        profile = make_profile(login, "user", roles, name.title(), party)
+        users._insert(unit, clinic.house.keyring.tenant("default"), profile, (None, None))
+        clinic.run(clinic._commit(unit))
+    found = users.find("default", login)
+    assert found is not None
+    return found
+
+
 class Visitor:
     """Somebody at a browser: signed in as one of `PEOPLE`, or nobody."""
 
@@ -41,8 +57,7 @@ class Visitor:
         self.clinic = clinic
         self.cookie = ""
         if name:
-            user = clinic.house.users.find("default", name)
-            assert user is not None
+            user = person(clinic, name)
             unit = Unit()
             proof = Proof(("pwd", "otp", "mfa"), AAL2, clinic.house.clock.now_ms())
             secret, self.session = clinic.house.sessions.begin(unit, user, proof, purpose=PEOPLE[name][1])
