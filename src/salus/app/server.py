@@ -51,7 +51,7 @@ def build_application(house: House) -> Application:
     reception = Reception(house.sessions, Assets())
     reader = AuditReader(house.db, house.keyring.tenant, house.settled)
     oauth = house.settings.oauth
-    shown = [*pages(reception), *app_pages(reception, house.oauth, oauth.access_minutes, oauth.grant_days)]
+    shown = [*pages(reception), *app_pages(reception, house.oauth, house.apps, oauth.access_minutes, oauth.grant_days)]
     made = Application(
         house.services,
         house.tokens,
