@@ -2,8 +2,8 @@
 """The random keys of one tenant, wrapped in the key table: epochs of wrapping keys, and opened keys in memory.
 
 The wrapping key of an epoch is not derived from the root key: with its epoch it can be destroyed, and with it every
-copy of the key table that was made until then. Whoever holds the wrapping key of one epoch and the root key opens the next
-epoch by its link, so that a running process goes on through a rotation without asking the provider.
+copy of the key table that was made until then. Whoever holds the wrapping key of one epoch and the root key opens the
+next epoch by its link, so that a running process goes on through a rotation without asking the provider.
 
 Opened keys are kept in bounded caches; nothing here is ever written in clear.
 """
