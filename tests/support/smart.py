@@ -169,9 +169,10 @@ class App:
 class ProofKey:
     """A key that an application proves to have (RFC 9449)."""
 
-    def __init__(self, clinic: Clinic) -> None:
+    def __init__(self, clinic: Clinic, key: jwk.Key | None = None, algorithm: str = "ES256") -> None:
         self._clinic = clinic
-        self.key = jwk.ECKey.generate_key("P-256")
+        self._algorithm = algorithm
+        self.key = key or jwk.ECKey.generate_key("P-256")
         self.nonce = ""
 
     @property
@@ -191,8 +192,10 @@ class ProofKey:
         if token:
             said["ath"] = challenge_of(token)
         said = {name: value for name, value in {**said, **claims}.items() if value is not None}
-        head = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.key.as_dict(private=False), **(header or {})}
-        return jws.serialize_compact(head, json.dumps(said), self.key)
+        head = {"typ": "dpop+jwt", "alg": self._algorithm, "jwk": self.key.as_dict(private=False), **(header or {})}
+        registry = jws.JWSRegistry(algorithms=[self._algorithm])
+        registry.max_header_length = 4_096  # an RSA key is in it
+        return jws.serialize_compact(head, json.dumps(said), self.key, registry=registry)
 
 
 def person(clinic: Clinic, name: str) -> User:
