@@ -29,4 +29,6 @@ def test_names_tell_the_room_and_what_was_done() -> None:
         "backup",
         "erasure",
         "request",
+        "page",
+        "oauth",
     }

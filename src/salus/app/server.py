@@ -12,6 +12,7 @@ from pathlib import Path
 from salus.app.erasing import again
 from salus.app.house import House, Stand
 from salus.app.indexing import Indexer
+from salus.app.key_tending import KeyTender
 from salus.app.listening import PART, Listener, stop_listening
 from salus.app.memory import calm_collector, seal_memory
 from salus.app.renewing import Renewer
@@ -47,7 +48,7 @@ def make_application(settings: Settings, stand: Stand | None = None) -> Applicat
 def build_application(house: House) -> Application:
     """The ASGI application over an open house, which it closes when the server stops."""
     house.keep_reads()
-    indexer, renewer = Indexer(house), Renewer(house)
+    indexer, renewer, tender = Indexer(house), Renewer(house), KeyTender(house)
     reception = Reception(house.sessions, Assets())
     reader = AuditReader(house.db, house.keyring.tenant, house.settled)
     oauth = house.settings.oauth
@@ -63,8 +64,8 @@ def build_application(house: House) -> Application:
             _for_programs(house),
             user_routes(house.people),
         ),
-        startup=lambda: _start(house, made, indexer, renewer),
-        shutdown=lambda: _stop(house, indexer, renewer),
+        startup=lambda: _start(house, made, indexer, renewer, tender),
+        shutdown=lambda: _stop(house, indexer, renewer, tender),
         pages=reception,
         possession=Possession(house.oauth, house.services),
     )
@@ -89,7 +90,7 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
     Listener(settings, target).run()
 
 
-async def _start(house: House, made: Application, indexer: Indexer, renewer: Renewer) -> None:
+async def _start(house: House, made: Application, *tasks: Indexer | Renewer | KeyTender) -> None:
     for tenant in house.keyring.tenants():
         await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
         await again(house, tenant)
@@ -97,14 +98,14 @@ async def _start(house: House, made: Application, indexer: Indexer, renewer: Ren
     noting = set[asyncio.Task[None]]()  # a task that nobody holds may vanish
 
     def told(away: str) -> None:
-        task = loop.create_task(_note_keys(house, away))
-        noting.add(task)
-        task.add_done_callback(noting.discard)
+        note = loop.create_task(_note_keys(house, away))
+        noting.add(note)
+        note.add_done_callback(noting.discard)
 
     house.keyring.keep(loop.call_soon_threadsafe, told)
     calm_collector()
-    indexer.start()
-    renewer.start()
+    for task in tasks:
+        task.start()
     loop.add_signal_handler(PART, partial(_part, made, house.settings.server.port))
 
 
@@ -123,9 +124,9 @@ async def _note_keys(house: House, away: str) -> None:
             _log.error("noting the state of the keys: %s", problem.detail)
 
 
-async def _stop(house: House, indexer: Indexer, renewer: Renewer) -> None:
-    await indexer.stop()
-    await renewer.stop()
+async def _stop(house: House, *tasks: Indexer | Renewer | KeyTender) -> None:
+    for task in tasks:
+        await task.stop()
     try:
         for tenant in house.keyring.tenants():
             await house.record(Unit(), house.operator(tenant), EventType.SERVER_STOP, f"worker {os.getpid()}")

@@ -33,6 +33,7 @@ _SOURCE_TYPE = "http://terminology.hl7.org/CodeSystem/security-source-type"
 _BALP_ENTITY = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
 _OWN_EVENT = "urn:salus:audit-event"
 _OWN_ACCOUNT = "urn:salus:account"
+_OWN_CLIENT = "urn:salus:client"
 
 _Coded = tuple[str, str, str]  # system, code, display
 
@@ -172,7 +173,7 @@ def audit_event(index: int, entry: Entry, tenant: str) -> Json:
         "action": action,
         "recorded": instant(event.at_ms),
         "outcome": _OUTCOMES[event.outcome],
-        "agent": [_requestor(event), _server()],
+        "agent": [_requestor(event), *_application(event), _server()],
         "source": {
             "site": tenant,
             "observer": {"display": "Salus"},
@@ -213,6 +214,19 @@ def _requestor(event: Event) -> Json:
     if actor.purpose:
         agent["purposeOfUse"] = [_purpose(actor.purpose)]
     return agent
+
+
+def _application(event: Event) -> list[Json]:
+    """The application through which somebody acted."""
+    if not event.actor.client:
+        return []
+    return [
+        {
+            "type": {"coding": [_coding((_DCM, "110150", "Application"))]},
+            "who": {"identifier": {"system": _OWN_CLIENT, "value": event.actor.client}},
+            "requestor": False,
+        }
+    ]
 
 
 def _server() -> Json:

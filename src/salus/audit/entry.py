@@ -2,7 +2,7 @@
 """How an event becomes the bytes of a log entry, and back.
 
     entry = msgpack [1, at_ms, type, outcome, body, [[owner, part], ...]]
-    body  = sealed under the tenant's key `audit-body`: actor, request, address, reason, query,
+    body  = sealed under the tenant's key `audit-body`: actor and application, request, address, reason, query,
             records of no patient
     part  = sealed under the audit key of that patient: query, which records and versions
 
@@ -60,6 +60,7 @@ class _Body(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     reason: str
     query: str
     records: tuple[_Record, ...]
+    client: str = ""  # entries of former versions have none
 
 
 class _Part(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -126,7 +127,7 @@ def seal_entry(event: Event, keys: TenantKeys, body_key: SealingKey) -> bytes:
     query_here, query_there = (event.query, "") if len(owned) != 1 else ("", event.query)
     body = (
         actor.id, actor.kind, actor.roles, actor.purpose, actor.party, actor.session, actor.scopes,
-        event.request, event.address, event.reason, query_here, free,
+        event.request, event.address, event.reason, query_here, free, actor.client,
     )  # fmt: skip
     parts = [
         (
@@ -179,7 +180,17 @@ def open_entry(data: bytes, keys: TenantKeys) -> Entry:
             continue
         query = query or part.query
         entities += [Entity(owner, *record) for record in part.records]
-    actor = Actor(tenant, body.id, body.kind, body.roles, body.purpose, body.party, body.session, body.scopes)
+    actor = Actor(
+        tenant,
+        body.id,
+        body.kind,
+        body.roles,
+        body.purpose,
+        body.party,
+        body.session,
+        body.scopes,
+        client=body.client,
+    )
     event = Event(
         type_, outcome, actor, at_ms, body.request, body.address, body.reason, query, tuple(entities)
     )  # fmt: skip

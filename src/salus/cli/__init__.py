@@ -50,6 +50,7 @@ _COMMANDS = {
         "Erase a patient: what would go, two people's consent, the erasure itself, and its receipt.",
     ),
     "audit": ("salus.cli.audit", "The audit log: who did what, and the proof that nothing was changed."),
+    "oauth": ("salus.cli.oauth", "The authorization server: signing keys, and what people allow applications."),
     "access": ("salus.cli.access", "Roles and decisions."),
     "tenant": ("salus.cli.tenant", "Clinics behind one server, each behind a wall of its own."),
     "certificate": ("salus.cli.certificate", "The server's TLS certificate."),

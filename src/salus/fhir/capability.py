@@ -21,6 +21,9 @@ PUBLISHED = "2026-11-24"
 _TO_ANYTHING = ("Provenance:target", "List:item", "Composition:entry")
 """A hundred parameters may point to every type. All can be included; these are the ones that people look for."""
 
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+_SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+
 Profiles = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -74,10 +77,7 @@ def capability(
         "rest": [
             {
                 "mode": "server",
-                "security": {
-                    "cors": False,
-                    "description": "Every request but this one needs a bearer token. TLS 1.3 only.",
-                },
+                "security": _security(base.removesuffix("/fhir")),
                 "resource": [
                     _resource(type_, registry, offered, deletes_several=deletes_several)
                     | _profiles(type_, profiles)
@@ -92,6 +92,29 @@ def capability(
     }
     described["rest"][0] |= _operations("", base, offered, operations)
     return described
+
+
+def _security(issuer: str) -> dict[str, Any]:
+    """How to get in (https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html, oauth-uris for older clients)."""
+    addresses = {
+        "authorize": "/oauth2/authorize",
+        "token": "/oauth2/token",
+        "introspect": "/oauth2/introspect",
+        "revoke": "/oauth2/revoke",
+        "register": "/oauth2/register",
+        "manage": "/account/apps",
+    }
+    return {
+        "extension": [
+            {
+                "url": _OAUTH_URIS,
+                "extension": [{"url": name, "valueUri": issuer + path} for name, path in addresses.items()],
+            }
+        ],
+        "cors": True,
+        "service": [{"coding": [{"system": _SECURITY_SERVICE, "code": "SMART-on-FHIR", "display": "SMART-on-FHIR"}]}],
+        "description": "Every request but this one needs an access token; see .well-known/smart-configuration.",
+    }
 
 
 def _profiles(type_: str, profiles: Profiles) -> dict[str, Any]:

@@ -157,6 +157,13 @@ class Grants:
             return None
         return "" if grant.allowed.offline else grant.allowed.session
 
+    def listed(self, tenant: str, *, name: str = "", client_id: str = "") -> list[Grant]:
+        """Everything that is allowed at present, newest first; of one account or of one application alone."""
+        if name:
+            found = self.of_user(tenant, name)
+            return [grant for grant in found if client_id in {"", grant.allowed.client}]
+        return self.of_client(tenant, client_id) if client_id else self._listed(tenant, "tenant", tenant)
+
     def of_user(self, tenant: str, name: str) -> list[Grant]:
         """What a person allows at present, newest first: the list of their applications."""
         handle = handle_of(self._keys_of(tenant), name)
@@ -212,7 +219,7 @@ class Grants:
         values = (expires_ms, grant.tenant, grant.id)
         add(unit, Statement("update oauth_grant set expires = ? where tenant = ? and id = ?", values))
 
-    def _listed(self, tenant: str, column: str, value: bytes) -> list[Grant]:
+    def _listed(self, tenant: str, column: str, value: bytes | str) -> list[Grant]:
         rows = self._db.execute(f"{_LIVE} and {column} = ?", (tenant, self._clock.now_ms(), value))
         found = [self._open(tenant, id_, sealed) for id_, sealed in rows]
         return sorted(found, key=lambda grant: (grant.allowed.created, grant.id), reverse=True)
