@@ -31,4 +31,5 @@ def test_names_tell_the_room_and_what_was_done() -> None:
         "request",
         "page",
         "oauth",
+        "client",
     }

@@ -99,8 +99,6 @@ def _security(issuer: str) -> dict[str, Any]:
     addresses = {
         "authorize": "/oauth2/authorize",
         "token": "/oauth2/token",
-        "introspect": "/oauth2/introspect",
-        "revoke": "/oauth2/revoke",
         "register": "/oauth2/register",
         "manage": "/account/apps",
     }
