@@ -228,6 +228,14 @@ def signed_in(clinic: Clinic, name: str, *, acr: str = AAL2, purpose: str = "", 
     return session
 
 
+def noted(clinic: Clinic, count: int = 10) -> list[str]:
+    """Codes of the newest entries of the audit log."""
+    clinic._tokens.clear()  # the clock may have been turned by years
+    answer = clinic.as_("auditor").get(f"/fhir/AuditEvent?_count={count}")
+    assert answer.status_code == 200, answer.text
+    return [coding["code"] for entry in answer.json()["entry"] for coding in entry["resource"]["subtype"]]
+
+
 def returned(address: str) -> JSON:
     """The parameters with which a browser is sent back to the application."""
     assert address.startswith(CALLBACK), address

@@ -11,15 +11,9 @@ from salus.identity.oauth.scopes import INTROSPECT
 from salus.identity.sessions import Session
 from tests.attacks.oauth.test_code_attacks import refused, works
 from tests.support.clinic import BASE, Clinic
-from tests.support.smart import FORM, App, signed_in
+from tests.support.smart import FORM, App, noted, signed_in
 
 INACTIVE = {"active": False}
-
-
-def codes(practice: Clinic, count: int = 5) -> list[str]:
-    """Of the newest entries of the log."""
-    found = practice.as_("auditor").get(f"/fhir/AuditEvent?_count={count}").json()
-    return [coding["code"] for entry in found["entry"] for coding in entry["resource"]["subtype"]]
 
 
 @pytest.mark.parametrize("with_header", [False, True])
@@ -31,7 +25,7 @@ def test_a_token_in_an_address_is_refused_and_ended(
     answer = practice.stranger.get(f"/fhir/Patient/anna?access_token={token}", headers=headers)
     assert answer.status_code == 401
     assert not works(portal, token)
-    assert EventType.TOKEN_LEAKED in codes(practice)
+    assert EventType.TOKEN_LEAKED in noted(practice)
     assert token not in answer.text
 
 
