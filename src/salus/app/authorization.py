@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from salus.app.applications import Applications
+from salus.identity.clients.backend import GRANT_TYPE, BackendServices
 from salus.identity.clients.client import ALGORITHMS, Client
 from salus.identity.oauth.grants import Lifetimes
 from salus.identity.oauth.server import AuthorizationServer
@@ -62,4 +63,5 @@ def authorization_of(
         oauth.signing_key_days * _DAY_MS,
     )
     apps.clients.ends(made.grants.end_client)
+    made.exchange.offers(GRANT_TYPE, BackendServices(apps.clients, users, made.issuance).grant)
     return made

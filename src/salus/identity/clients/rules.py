@@ -119,8 +119,8 @@ def _backend(client: Client) -> Said:
         yield "redirect_uris", "A backend service has no pages: no redirect address, no launch address, no origins."
     if not client.account:
         yield "account", "A backend service needs a service account, whose roles decide."
-    if not client.scopes or not all(scope.startswith("system/") for scope in client.scopes):
-        yield "scope", "A backend service has scopes of system/, at least one."
+    if not client.scopes or not all(s.startswith("system/") or s == INTROSPECT for s in client.scopes):
+        yield "scope", f"A backend service has scopes of system/, or {INTROSPECT}; at least one."
 
 
 def _where(client: Client) -> Said:
