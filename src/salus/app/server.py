@@ -21,6 +21,7 @@ from salus.audit.event import EventType, Outcome
 from salus.audit.reader import AuditReader
 from salus.http.applications import application_routes
 from salus.http.asgi import Application
+from salus.http.cors import Cors
 from salus.http.oauth_api.possession import Possession
 from salus.http.oauth_api.table import routes_of
 from salus.http.routes import Route
@@ -68,6 +69,7 @@ def build_application(house: House) -> Application:
         shutdown=lambda: _stop(house, indexer, renewer, tender),
         pages=reception,
         possession=Possession(house.oauth, house.services),
+        cors=Cors(partial(_origins, house)),
     )
     return made
 
@@ -75,6 +77,14 @@ def build_application(house: House) -> Application:
 def _for_programs(house: House) -> list[Route]:
     """The routes of applications and of directories."""
     return [*routes_of(house.oauth), *application_routes(house.apps), *scim_routes(house.directories.provisioning)]
+
+
+async def _origins(house: House, tenant: str) -> frozenset[str]:
+    """Web origins of the applications of a tenant, when its keys are at hand."""
+    warming = house.keyring.warming(tenant)
+    if warming is not None:
+        await asyncio.shield(asyncio.wrap_future(warming))
+    return house.apps.clients.origins(tenant)
 
 
 def application() -> Application:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from salus.audit.event import Event, EventType, Outcome
+from salus.http.cors import Cors
 from salus.http.errors import problem_response
 from salus.http.formats import bring_into_form
 from salus.http.limits import (
@@ -93,6 +94,7 @@ class Application:
         startup, shutdown: run by the server around its life.
         pages: knows people by their session, and tells them about failures.
         possession: knows tokens that are bound to a key.
+        cors: says whose scripts may read answers.
     """
 
     def __init__(
@@ -105,12 +107,14 @@ class Application:
         shutdown: Lifespan,
         pages: Pages | None = None,
         possession: Possession | None = None,
+        cors: Cors | None = None,
     ) -> None:
         self._services = services
         self._credentials = credentials
         self._router = router
         self._pages = pages
         self._possession = possession
+        self._cors = cors
         self._startup = startup
         self._shutdown = shutdown
         limits = services.limits
@@ -144,6 +148,8 @@ class Application:
             fault = Problem(Kind.FAULT, "Something went wrong on our side.")
             response = await self._told(request, request_id, fault)
         response.headers.append((b"x-request-id", request_id.encode()))
+        if self._cors is not None and b"origin" in request.headers:
+            response.headers += await self._cors.headers(request)
         if request.nonce:
             response.headers.append((b"dpop-nonce", request.nonce.encode()))
         if self._parting and scope["http_version"].startswith("1"):
@@ -156,6 +162,10 @@ class Application:
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         tenant, segments = split_path(request.path)
+        asked_before = await self._cors.preflight(request) if self._cors is not None else None
+        if asked_before is not None:
+            self._programs.take(request.address)
+            return asked_before
         try:
             route, values = self._router.find(_METHODS.get(request.method, request.method), segments)
         except Problem as problem:

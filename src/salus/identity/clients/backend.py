@@ -39,8 +39,8 @@ class BackendServices:
         """Give a service its token.
 
         Raises:
-            OAuthError: `invalid_scope` when nothing of what is asked for was registered, `unauthorized_client` when it is
-                no backend service or its account is not active.
+            OAuthError: `invalid_scope` when nothing of what is asked for was registered, `unauthorized_client` when it
+                is no backend service or its account is not active.
         """
         client = self._clients.find(asked.tenant, asked.client.id)
         if client is None or client.profile != "backend" or client.auth_method != "private_key_jwt":
