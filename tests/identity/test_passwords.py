@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from identity_desk import CHEAP
 
+from salus.identity.breached import Breached
 from salus.identity.passwords import MAX_LENGTH, Cost, PasswordHasher, check_new, generate
 from salus.kernel.errors import Kind, Problem
 
@@ -51,7 +52,7 @@ def hasher() -> Iterator[PasswordHasher]:
 )
 def test_a_password_that_is_easy_to_guess_is_refused_without_being_repeated(password: str) -> None:
     with pytest.raises(Problem) as caught:
-        check_new(password, CONTEXT)
+        check_new(password, CONTEXT, Breached())
     assert caught.value.kind is Kind.INVALID
     assert caught.value.issues[0].place == "password"
     assert not password or password not in caught.value.public
@@ -68,21 +69,21 @@ def test_a_password_that_is_easy_to_guess_is_refused_without_being_repeated(pass
     ],
 )
 def test_a_password_of_any_characters_is_accepted(password: str) -> None:
-    check_new(password, CONTEXT)
+    check_new(password, CONTEXT, Breached())
 
 
 def test_generated_passwords_are_fit_and_differ() -> None:
     made = [generate() for _ in range(50)]
     assert len(set(made)) == 50
     for password in made:
-        check_new(password, CONTEXT)
+        check_new(password, CONTEXT, Breached())
         assert re.fullmatch(r"[a-z]{5}(-[a-z]{5}){4}", password)
 
 
 @given(st.text(max_size=300))
 def test_any_text_is_judged_without_falling_over(password: str) -> None:
     with contextlib.suppress(Problem):
-        check_new(password, CONTEXT)
+        check_new(password, CONTEXT, Breached())
 
 
 def test_only_the_right_password_under_the_right_pepper_verifies(hasher: PasswordHasher) -> None:

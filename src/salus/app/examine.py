@@ -44,7 +44,7 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything that can be looked at without stopping the server."""
     concerns = safety.unsafe(settings)
-    for concern in concerns:
+    for concern in (*concerns, *safety.red(settings)):
         yield Finding("WRONG", concern.what, concern.mend)
     if not concerns:
         yield Finding("ok", "settings, file permissions, policy and certificate are safe to start with")

@@ -35,6 +35,7 @@ from salus.crypto.leases import Limits
 from salus.crypto.wiping import wipe
 from salus.fhir.validate.terms import Asked
 from salus.fhir.validate.validator import Validator
+from salus.identity.breached import Breached
 from salus.identity.clients.store import prepare as prepare_clients
 from salus.identity.clients.store import sweep as sweep_clients
 from salus.identity.federation.store import prepare as prepare_federation
@@ -142,7 +143,7 @@ class House:
         journal = Journal(journals, journal_key)
         self.audit: AuditLog = stand.audit(AuditLog(self.keyring.tenant, self.clock, folder / CHECKPOINTS, journal))
         recover(self.audit, self.db, journals, journal_key, self.clock)
-        hasher = PasswordHasher()
+        hasher = PasswordHasher(breached=Breached(settings.path(settings.identity.breached_list)))
         self.people = People(
             self.db,
             self.keyring.tenant,

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
 from salus.access.load import load_policy
+from salus.access.permissions import Permission
 from salus.app.certificates import can_issue, days_left, fits, is_local, soon
 from salus.app.concern import Concern
 from salus.app.house import policy_text
 from salus.app.listening import PROTOCOLS
 from salus.app.safety_keys import keys_could_be_better, keys_unsafe
+from salus.identity.assurance import AAL3, LEVELS
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings
 
@@ -27,6 +29,11 @@ _CLIENT_CA_WARN_DAYS = 60
 def unsafe(settings: Settings) -> list[Concern]:
     """Reasons not to start; empty when there is none."""
     return [concern for check in _BLOCKING for concern in check(settings)]
+
+
+def red(settings: Settings) -> list[Concern]:
+    """What does not stop the server, and is wrong with real records all the same."""
+    return [concern for check in _RED for concern in check(settings)]
 
 
 def could_be_better(settings: Settings) -> list[Concern]:
@@ -101,6 +108,21 @@ _Check = Callable[[Settings], Iterator[Concern]]
 _BLOCKING: tuple[_Check, ...] = (_folder, keys_unsafe, _tls, _tls_settings, _demo_passwords, _policy, _base_url)
 
 
+# ── wrong, and somebody wants it ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _laboratory(settings: Settings) -> Iterator[Concern]:
+    names = sorted(settings.identity.laboratory)
+    if names:
+        yield Concern(
+            f"A password alone opens the record for: {', '.join(names)}. This is for a test laboratory only.",
+            "Empty [identity] laboratory_accounts, and restart.",
+        )
+
+
+_RED: tuple[_Check, ...] = (_laboratory,)
+
+
 # ── advice ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -140,12 +162,27 @@ def _demo_folder(settings: Settings) -> Iterator[Concern]:
         yield Concern("This is a demo folder with invented people.", "Keep no real records in it; use: salus init")
 
 
+def _weak_officers(settings: Settings) -> Iterator[Concern]:
+    try:
+        roles = load_policy(policy_text(settings)).roles.values()
+    except Problem:
+        return
+    powers = {Permission.USER_MANAGE, Permission.TENANT_MANAGE, Permission.ERASURE_APPROVE, Permission.ERASURE_EXECUTE}
+    weak = sorted(role.name for role in roles if role.permissions & powers and role.assurance < LEVELS[AAL3])
+    if weak:
+        yield Concern(
+            f"Codes of an application are enough for the power of: {', '.join(weak)}.",
+            'Set assurance = "aal3" for them in the policy: they then need a passkey that stays in one device.',
+        )
+
+
 _ADVISORY: tuple[_Check, ...] = (
     keys_could_be_better,
     _certificate_age,
     _authority_age,
     _client_authority,
     _demo_folder,
+    _weak_officers,
 )
 
 

@@ -34,7 +34,7 @@ _COMMANDS = {
         "Applications and services: who they are, how they prove it, what they may ask for.",
     ),
     "registration": ("salus.cli.registration", "Permissions with which programs register themselves."),
-    "user": ("salus.cli.user", "Accounts of people and services."),
+    "user": ("salus.cli.user_life", "Accounts of people and services."),
     "identity-provider": (
         "salus.cli.identity_provider",
         "Identity providers of others, with which people sign in here.",

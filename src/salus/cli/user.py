@@ -29,6 +29,7 @@ def user() -> None:
 @click.option("--party", default="", help="The FHIR record that stands for the account: Practitioner/1, Patient/2.")
 @click.option("--service", is_flag=True, help="A service: no password, works with tokens.")
 @click.option("--generate-password", is_flag=True, help="Make a password and print it once.")
+@click.option("--laboratory", is_flag=True, help="A machine of a test laboratory: no second factor.")
 @tenant_option
 @data_dir
 @tells_problems
@@ -39,23 +40,29 @@ def add(
     party: str,
     service: bool,
     generate_password: bool,
+    laboratory: bool,
     tenant: str,
     data_dir: Path,
 ) -> None:
-    """Add the account NAME. The password is asked for, or read from a pipe; never an argument."""
+    """Add the account NAME. The password is asked for, or read from a pipe; never an argument.
+
+    For people `salus user invite` is better: they choose their own.
+    """
     password = ""
     if not service:
         password = generate() if generate_password else secret_from("Password", confirm=True)
 
     async def work(house: House) -> str:
-        _check_roles(house, roles)
+        check_roles(house, roles)
+        if laboratory and name not in house.settings.identity.laboratory:
+            raise Problem(Kind.INCORRECT, "Name the account in [identity] laboratory_accounts first.")
         unit = Unit()
         uri = ""
         if service:
             house.users.add_service(unit, tenant, name, roles=roles, display=display or name, party=party)
         else:
             uri = await house.users.add_user(
-                unit, tenant, name, password, roles=roles, display=display or name, party=party
+                unit, tenant, name, password, roles=roles, display=display or name, party=party, code=not laboratory
             )
         reason = f"account {name}, roles {', '.join(roles)}"
         await house.record(unit, house.operator(tenant), EventType.USER_CREATE, reason)
@@ -69,7 +76,8 @@ def add(
         click.echo(f"for the authenticator application, shown once: {uri}")
 
 
-def _check_roles(house: House, roles: tuple[str, ...]) -> None:
+def check_roles(house: House, roles: tuple[str, ...]) -> None:
+    """Refuse a role that the policy does not have."""
     policy = house.access.policy
     known = policy.roles if policy is not None else {}
     for role in roles:
@@ -86,10 +94,10 @@ def list_(as_json: bool, tenant: str, data_dir: Path) -> None:
     """List accounts."""
     with open_house(data_dir) as house:
         rows = [
-            (u.id, u.kind, ", ".join(u.roles), u.display, u.party, "disabled" if u.disabled else "")
+            (u.id, u.kind, ", ".join(u.roles), u.display, u.party, house.people.life.standing(u).value)
             for u in house.users.all_users(tenant)
         ]
-    table(("name", "kind", "roles", "display", "party", "state"), rows, machine=as_json)
+    table(("name", "kind", "roles", "display", "party", "standing"), rows, machine=as_json)
 
 
 def _change(data_dir: Path, tenant: str, reason: str, change: Callable[[House, Unit], None]) -> None:
@@ -115,7 +123,7 @@ def change(
     """Change roles, name or record of an account; its tokens follow within a second."""
 
     def apply(house: House, unit: Unit) -> None:
-        _check_roles(house, roles)
+        check_roles(house, roles)
         house.users.change(unit, tenant, name, roles=roles or None, display=display, party=party)
 
     said = [f"roles {', '.join(roles)}" if roles else "", "name" if display is not None else ""]
@@ -130,77 +138,7 @@ def change(
 @tenant_option
 @data_dir
 @tells_problems
-def disable(name: str, tenant: str, data_dir: Path) -> None:
-    """Disable an account; its tokens stop within a second."""
-    _change(
-        data_dir,
-        tenant,
-        f"account {name} disabled",
-        lambda house, unit: house.users.set_disabled(unit, tenant, name, disabled=True),
-    )
-    click.echo(f"disabled {name}")
-
-
-@user.command()
-@click.argument("name")
-@tenant_option
-@data_dir
-@tells_problems
-def enable(name: str, tenant: str, data_dir: Path) -> None:
-    """Enable a disabled account."""
-    _change(
-        data_dir,
-        tenant,
-        f"account {name} enabled",
-        lambda house, unit: house.users.set_disabled(unit, tenant, name, disabled=False),
-    )
-    click.echo(f"enabled {name}")
-
-
-@user.command()
-@click.argument("name")
-@tenant_option
-@data_dir
-@tells_problems
 def unlock(name: str, tenant: str, data_dir: Path) -> None:
     """Forget failed sign-ins of an account."""
     _change(data_dir, tenant, f"account {name} unlocked", lambda house, unit: house.users.unlock(unit, tenant, name))
     click.echo(f"unlocked {name}")
-
-
-@user.command()
-@click.argument("name")
-@tenant_option
-@data_dir
-@tells_problems
-def password(name: str, tenant: str, data_dir: Path) -> None:
-    """Set a new password (asked for, or read from a pipe) and end all tokens of the account."""
-    secret = secret_from("New password", confirm=True)
-
-    async def work(house: House) -> None:
-        unit = Unit()
-        await house.users.set_password(unit, tenant, name, secret)
-        await house.record(unit, house.operator(tenant), EventType.USER_CHANGE, f"password of {name} set")
-
-    in_house(data_dir, work)
-    click.echo(f"set the password of {name}")
-
-
-@user.command("reset-totp")
-@click.argument("name")
-@tenant_option
-@data_dir
-@tells_problems
-def reset_totp(name: str, tenant: str, data_dir: Path) -> None:
-    """Give an account a new secret for one-time codes and print its address for the authenticator application."""
-
-    async def work(house: House) -> str:
-        unit = Unit()
-        uri = house.users.reset_totp(unit, tenant, name)
-        await house.record(unit, house.operator(tenant), EventType.USER_CHANGE, f"one-time codes of {name} reset")
-        return uri
-
-    click.echo(in_house(data_dir, work))
-
-
-COMMANDS = {"user": user}

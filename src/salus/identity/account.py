@@ -16,7 +16,6 @@ from salus.identity.flow import Has
 from salus.identity.lockout import Secret
 from salus.identity.notices import Notice, NoticeKind
 from salus.identity.passkeys import Passkey
-from salus.identity.passwords import check_new
 from salus.identity.profile import pepper_of
 from salus.identity.sessions import Session
 from salus.identity.store import Statement, add
@@ -94,7 +93,7 @@ class Account:
             self._in.lockout.failed(unit, charge)
             raise refused()
         self._in.lockout.discharge(charge)
-        check_new(new, (tenant, name, user.display))
+        self._in.hasher.check_new(new, (tenant, name, user.display))
         hashed = await self._in.hasher.hash(pepper, new)
         self._in.credentials.replace(unit, tenant, held, encoded=hashed)
         self._in.users.end_access(unit, tenant, name, but=session.id)

@@ -20,7 +20,6 @@ from salus.identity.credentials import Held, refused
 from salus.identity.flow import Began, Flow, Has, Step, demanded
 from salus.identity.notices import NoticeKind
 from salus.identity.passkey_ceremony import judge_creation
-from salus.identity.passwords import check_new
 from salus.identity.profile import pepper_of
 from salus.identity.store import Statement, Values, add
 from salus.kernel.commit import Unit
@@ -45,7 +44,7 @@ class Enrolment:
         expect(flow, has, Step.NEW_PASSWORD)
         if held.user is None:
             raise refused()
-        check_new(password, (tenant, held.user.id, held.user.display))
+        self._in.hasher.check_new(password, (tenant, held.user.id, held.user.display))
         hashed = await self._in.hasher.hash(pepper_of(self._in.keys_of(tenant)), password)
         state = flow.state
         if state.began is not Began.PASSWORD:  # it comes into force together with the factor

@@ -17,7 +17,7 @@ import msgspec
 
 from salus.crypto.tenant_keys import TenantKeys
 from salus.identity import totp
-from salus.identity.passwords import PasswordHasher, check_new
+from salus.identity.passwords import PasswordHasher
 from salus.identity.profile import (
     Profile,
     UserKind,
@@ -89,6 +89,7 @@ class Users:
         roles: tuple[str, ...],
         display: str,
         party: str = "",
+        code: bool = True,
     ) -> str:
         """Add a person, who from then on signs in with this password and codes.
 
@@ -100,23 +101,25 @@ class Users:
             roles: names of policy roles, at least one.
             display: name for people.
             party: FHIR reference `Type/id`, or "".
+            code: make a secret for codes; without one a second factor is bound at the first sign-in.
 
         Returns:
-            The `otpauth://` address to enrol an authenticator application; shown once, kept only sealed.
+            The `otpauth://` address to enrol an authenticator application; shown once, kept only sealed. Empty without
+            a secret.
 
         Raises:
             Problem: INVALID for a value that is not fit; the commit fails with CONFLICT when the name is
                 taken.
         """
         profile = make_profile(name, "user", roles, display, party)
-        check_new(password, (tenant, name, display))
+        self._hasher.check_new(password, (tenant, name, display))
         keys = self._keys_of(tenant)
         handle = handle_of(keys, name)
         hashed = await self._hasher.hash(pepper_of(keys), password)
-        secret = totp.new_secret()
-        sealed = seal(keys, "password", handle, hashed), seal(keys, "totp", handle, secret)
+        secret = totp.new_secret() if code else ""
+        sealed = seal(keys, "password", handle, hashed), seal(keys, "totp", handle, secret) if secret else None
         self._insert(unit, keys, profile, sealed)
-        return totp.enrolment_uri(secret, tenant, name)
+        return totp.enrolment_uri(secret, tenant, name) if secret else ""
 
     def add_person(
         self,
@@ -226,7 +229,7 @@ class Users:
         """
         keys = self._keys_of(tenant)
         user = self._person(tenant, name)
-        check_new(password, (tenant, name, user.display))
+        self._hasher.check_new(password, (tenant, name, user.display))
         handle = handle_of(keys, name)
         hashed = await self._hasher.hash(pepper_of(keys), password)
         self._update(unit, tenant, name, "password = ?", (seal(keys, "password", handle, hashed),))

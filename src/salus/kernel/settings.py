@@ -67,6 +67,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     token_hours: int = 12
     service_token_days: int = 365
+    breached_list: str = "breached.bin"
     laboratory_accounts: str = ""  # login names of a test laboratory's machines, separated by commas
 
     @property
