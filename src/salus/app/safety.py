@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
 from salus.access.load import load_policy
-from salus.access.permissions import Permission
 from salus.app.certificates import can_issue, days_left, fits, is_local, soon
 from salus.app.concern import Concern
 from salus.app.house import policy_text
@@ -167,7 +166,7 @@ def _weak_officers(settings: Settings) -> Iterator[Concern]:
         roles = load_policy(policy_text(settings)).roles.values()
     except Problem:
         return
-    powers = {Permission.USER_MANAGE, Permission.TENANT_MANAGE, Permission.ERASURE_APPROVE, Permission.ERASURE_EXECUTE}
+    powers = {"user:manage", "tenant:manage", "client:manage", "erasure:approve", "erasure:execute"}
     weak = sorted(role.name for role in roles if role.permissions & powers and role.assurance < LEVELS[AAL3])
     if weak:
         yield Concern(
