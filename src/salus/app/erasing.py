@@ -15,6 +15,7 @@ import msgspec
 from salus.access.permissions import Permission
 from salus.access.relations import Forget, forget
 from salus.app.house import House
+from salus.app.schedule import KMS, TENANT
 from salus.audit.event import Entity, EventType, Outcome
 from salus.crypto.key_table import Purpose
 from salus.crypto.rotation import begin_epoch, destroy_former, held, rewrap, rewrap_provided
@@ -221,6 +222,7 @@ def _end_epoch(house: House, tenant: str) -> tuple[int, list[tuple[str, str]], s
     keyring = house.keyring
     begin_epoch(keyring, tenant)
     rewrap(keyring, tenant)
+    keyring.table.note_rotation(tenant, TENANT, house.clock.now_ms())
     ended = held(keyring, tenant)[0] - 1
     provider = keyring.provider
     copies = "Destroy old copies of keys.db: the key provider still opens them."
@@ -229,6 +231,7 @@ def _end_epoch(house: House, tenant: str) -> tuple[int, list[tuple[str, str]], s
     try:
         version = provider.rotate()
         rewrap_provided(keyring)
+        keyring.table.note_rotation("", KMS, house.clock.now_ms())
         destroyed = destroy_former(provider, version)
     except Problem as problem:
         return ended, [], f"{copies} It did not destroy the former version of its key ({problem.kind.value})."

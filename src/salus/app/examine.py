@@ -15,10 +15,12 @@ from salus.app import safety
 from salus.app.certificates import days_left
 from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, KNOWLEDGE, policy_text
 from salus.app.providers import provider_of
+from salus.app.schedule import NAMES, planned
 from salus.audit.verify import verify
 from salus.crypto.keyring import Keyring, open_keyring
 from salus.crypto.kms.provider import KeyProvider
 from salus.fhir.validate.validator import Validator
+from salus.kernel.clock import SystemClock
 from salus.kernel.db import Connection, open_database
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings
@@ -129,11 +131,29 @@ def _inside(settings: Settings) -> Iterator[Finding]:
                     f"Run: salus audit verify --tenant {tenant}, keep a copy of the folder, treat it as an incident.",
                 )
             yield _index(db, tenant)
+            yield from _rotations(db, keyring, settings, tenant)
         yield _library(settings, keyring)
     finally:
         db.close()
         keyring.close()
         provider.close()
+
+
+def _rotations(db: Connection, keyring: Keyring, settings: Settings, tenant: str) -> Iterator[Finding]:
+    """Keys that are older than the settings allow, and rotations that were begun and not finished."""
+    if _older(db):
+        return
+    now = SystemClock().now_ms()
+    plan = [*planned(db, keyring, settings, tenant)]
+    for one in plan:
+        if one.unfinished:
+            what = f"A rotation of {tenant} was begun and not finished ({NAMES[one.kind]}: {one.unfinished})."
+            yield Finding("better", what, f"Run: salus keys rewrap --tenant {tenant}")
+        elif one.is_due(now):
+            what = f"The {NAMES[one.kind]} of {tenant} is due to be rotated: {one.words(now)}."
+            yield Finding("better", what, f"Run: salus keys rotate {one.kind} --tenant {tenant}")
+    if not any(one.unfinished or one.is_due(now) for one in plan):
+        yield Finding("ok", f"no key of {tenant} is due to be rotated")
 
 
 def _able(provider: KeyProvider) -> str:
@@ -157,11 +177,16 @@ def _library(settings: Settings, keyring: Keyring) -> Finding:
     return Finding("ok", f"the library opens: {packages} packages, {systems} large code systems")
 
 
+def _older(db: Connection) -> bool:
+    """Whether the tables of the records are those of an earlier version of the program."""
+    step = db.execute("select step from schema_version where room=?", (ROOM,)).get
+    return step is None or step < len(MIGRATIONS)
+
+
 def _index(db: Connection, tenant: str) -> Finding:
     """Whether every record is indexed for every search parameter, by this version's rules."""
     mend = f"The running server does it by itself; or run: salus reindex --tenant {tenant}"
-    step = db.execute("select step from schema_version where room=?", (ROOM,)).get
-    if step is None or step < len(MIGRATIONS):
+    if _older(db):
         return Finding("better", f"The records of {tenant} are from an earlier version.", "Start the server once.")
     if state(db, tenant).outdated:
         return Finding("better", f"The records of {tenant} were indexed by an earlier version.", mend)

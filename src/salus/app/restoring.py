@@ -22,7 +22,7 @@ from salus.app.found import TLS_FOLDER, hosts_of
 from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, House, prepare_records
 from salus.app.indexing import bring_up_to_date, operator
 from salus.app.providers import LOCAL, provider_of
-from salus.app.rotating import PATIENT
+from salus.app.schedule import PATIENT
 from salus.audit import store as audit_store
 from salus.audit.checkpoint import NoteReader
 from salus.audit.event import EventType

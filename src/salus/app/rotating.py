@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from salus.app.house import House
 from salus.app.indexing import operator
+from salus.app.schedule import PATIENT, SIGNING
 from salus.audit.event import Entity, EventType
 from salus.audit.signers import Turn, newest_number
 from salus.kernel.commit import Unit
 from salus.records.index_turn import advance, begin, left, under_way, waits
 from salus.records.store import renewal
 
-SIGNING, PATIENT = "signing", "patient"
 _ROWS = 50  # in one commit, about 5 ms
 _LOOK_SECONDS = 0.5
 

@@ -13,6 +13,7 @@ import click
 from salus.app.backup import create
 from salus.app.house import CHECKPOINTS, House
 from salus.app.rotating import end_patient, index_under_way, rotate_index, rotate_patient, rotate_signing
+from salus.app.schedule import INDEX, KMS, PATIENT, SIGNING, TENANT, planned
 from salus.audit.event import EventType
 from salus.audit.signers import newest_number, public_key
 from salus.cli.shell import as_json, data_dir, in_house, table, tells_problems
@@ -23,7 +24,7 @@ from salus.crypto.rotation import Progress, begin_epoch, held, rewrap, rewrap_pr
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 
-KMS, TENANT, INDEX, SIGNING, PATIENT = "kms", "tenant", "index", "signing", "patient"
+DUE = "due"
 _NAMES = {
     Purpose.PATIENT: "patient keys",
     Purpose.AUDIT: "audit keys of patients",
@@ -67,7 +68,7 @@ def list_(as_json: bool, tenant: str, data_dir: Path) -> None:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice([KMS, TENANT, INDEX, SIGNING, PATIENT]))
+@click.argument("kind", type=click.Choice([KMS, TENANT, INDEX, SIGNING, PATIENT, DUE]))
 @click.argument("patient", required=False, default="")
 @click.option("--destroy-former", is_flag=True, help="With kms: then destroy the former versions in the key service.")
 @click.option("--no-backup", is_flag=True, help="With patient: destroy the former key without making a backup first.")
@@ -79,7 +80,8 @@ def rotate(kind: str, patient: str, destroy_former: bool, no_backup: bool, tenan
 
     KIND is kms: a new version of the key in the key service; tenant: a new wrapping key for all keys of a tenant;
     index: new blind tokens for all records; signing: another key that signs the audit log; patient: another key for
-    PATIENT (Patient/id), whose records and files are sealed anew. An interrupted rotation goes on where it was.
+    PATIENT (Patient/id), whose records and files are sealed anew; due: what is due or not finished of all these. An
+    interrupted rotation goes on where it was.
     """
     if destroy_former and kind != KMS:
         raise Problem(Kind.INCORRECT, "--destroy-former goes with kms.")
@@ -90,6 +92,7 @@ def rotate(kind: str, patient: str, destroy_former: bool, no_backup: bool, tenan
         TENANT: lambda house: _tenant(house, tenant),
         INDEX: lambda house: _index(house, tenant),
         SIGNING: lambda house: _signing(house, tenant),
+        DUE: lambda house: _due(house, tenant),
         PATIENT: lambda house: _patient(house, tenant, patient, backup=not no_backup),
     }
     in_house(data_dir, work[kind])
@@ -105,12 +108,37 @@ def rewrap_(tenant: str, data_dir: Path) -> None:
     async def work(house: House) -> None:
         await _provided(house)
         await _rewrapped(house, tenant)
-        for owner in house.keyring.tenant(tenant).renewing():
-            await _resealed(house, tenant, owner, "", backup=True)
+        await _patients(house, tenant)
         if index_under_way(house, tenant):
             await _index(house, tenant)
 
     in_house(data_dir, work)
+
+
+async def _due(house: House, tenant: str) -> None:
+    """Rotate what is due, and finish what was begun."""
+    now = house.clock.now_ms()
+    todo = [
+        one.kind
+        for one in planned(house.db, house.keyring, house.settings, tenant)
+        if one.is_due(now) or one.unfinished
+    ]
+    work: dict[str, Callable[[], Awaitable[None]]] = {
+        KMS: lambda: _kms(house, destroy=False),
+        TENANT: lambda: _tenant(house, tenant),
+        INDEX: lambda: _index(house, tenant),
+        SIGNING: lambda: _signing(house, tenant),
+        PATIENT: lambda: _patients(house, tenant),
+    }
+    for kind in todo:
+        await work[kind]()
+    if not todo:
+        click.echo("Nothing is due.")
+
+
+async def _patients(house: House, tenant: str) -> None:
+    for owner in house.keyring.tenant(tenant).renewing():
+        await _resealed(house, tenant, owner, "", backup=True)
 
 
 async def _kms(house: House, destroy: bool) -> None:
@@ -121,6 +149,7 @@ async def _kms(house: House, destroy: bool) -> None:
     version = provider.rotate()
     click.echo(f"The key of the provider has a new version: {version}")
     await _provided(house)
+    house.keyring.table.note_rotation("", KMS, house.clock.now_ms())
     if destroy:
         can = provider.capabilities
         if not can.destroys:
@@ -185,6 +214,8 @@ async def _rewrapped(house: House, tenant: str) -> None:
     start = time.process_time()
     count = rewrap(house.keyring, tenant, _tell)
     spent = time.process_time() - start
+    if count:
+        house.keyring.table.note_rotation(tenant, TENANT, house.clock.now_ms())
     epoch, _ = held(house.keyring, tenant)
     words = f"{count} keys under the wrapping key of epoch {epoch}"
     await house.record(Unit(), house.operator(tenant), EventType.KEYS_REWRAP, words)

@@ -11,10 +11,12 @@ import click
 from salus.app.house import House
 from salus.app.providers import LOCAL, local_secret, provider_of
 from salus.app.safety_keys import needs_passphrase, offer_passphrase
+from salus.app.schedule import NAMES, planned
 from salus.app.unsealing import Agent, hand_in, opened_by
 from salus.audit.event import EventType
 from salus.cli import key_rotation
 from salus.cli.shell import as_json, data_dir, secret_from, settings_of, table, tells_problems
+from salus.cli.shell import tenant as tenant_option
 from salus.cli.start import tell_shares
 from salus.crypto.kms import root_file
 from salus.kernel.commit import Unit
@@ -28,10 +30,11 @@ def keys() -> None:
 
 @keys.command()
 @as_json
+@tenant_option
 @data_dir
 @tells_problems
-def status(data_dir: Path, as_json: bool) -> None:
-    """Ask the key provider whether it works, and say what it can do."""
+def status(data_dir: Path, as_json: bool, tenant: str) -> None:
+    """Ask the key provider whether it works, say what it can do, and which keys are to be rotated."""
     settings = settings_of(data_dir)
     provider = provider_of(settings)
     try:
@@ -50,6 +53,13 @@ def status(data_dir: Path, as_json: bool) -> None:
         ]
     finally:
         provider.close()
+    house = House(settings)
+    try:
+        now = house.clock.now_ms()
+        plan = planned(house.db, house.keyring, settings, tenant)
+        rows += [(f"rotation: {NAMES[one.kind]}", one.words(now)) for one in plan]
+    finally:
+        house.close()
     table(("what", "value"), rows, machine=as_json)
 
 

@@ -54,6 +54,10 @@ class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     region: str = ""
     module: str = ""
     token_label: str = ""
+    rotate_kms_days: int = 365
+    rotate_tenant_days: int = 90
+    rotate_index_days: int = 365
+    rotate_signing_days: int = 365
 
 
 class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ from salus.records.store.write import RecordsPart
 SETTLE_MS = 60_000
 """How long tokens of both keys are written after the switch: no request that planned a search before is still at it."""
 
-KIND = "index"  # in the table of rotations
+KIND = "index"  # in the table of rotations, see `salus.app.schedule`
 _PAGES = 500  # of the index, merged in one commit
 
 
