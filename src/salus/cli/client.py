@@ -15,6 +15,7 @@ from salus.audit.event import EventType
 from salus.cli.shell import as_json, data_dir, in_house, open_house, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.identity.clients.client import ALGORITHMS, METHODS, Client
+from salus.identity.clients.keys import from_pem
 from salus.identity.clients.metadata import metadata_of
 from salus.identity.clients.registry import no_client
 from salus.kernel.clock import instant
@@ -233,6 +234,15 @@ def remove(id_: str, tenant: str, data_dir: Path) -> None:
 
     in_house(data_dir, work)
     click.echo(f"removed {id_}")
+
+
+@client.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--kid", default="", help="Name of the key; its thumbprint when left out.")
+@tells_problems
+def jwks(file: Path, kid: str) -> None:
+    """Print the public key (PEM) in FILE as a JWK Set."""
+    click.echo(from_pem(file.read_bytes(), kid))
 
 
 def _switch(data_dir: Path, tenant: str, id_: str, *, disabled: bool) -> None:

@@ -7,6 +7,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from joserfc import jwk
 from joserfc.errors import JoseError, SecurityWarning
 
@@ -21,6 +24,7 @@ _RSA_BITS = range(2048, 8193)  # fewer are weak (NIST SP 800-131A), more cost us
 _EXPONENT_LENGTH = 8  # base64url characters: nobody needs an exponent beyond 2^32
 _TEXT_LENGTH = 4_096
 _MOST_KEYS = 50
+_KINDS = "The key has to be RSA from 2048 bits, P-256, P-384 or Ed25519."
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}
 _TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 
@@ -46,6 +50,35 @@ def read(text: str | bytes) -> list[Key]:
         if _PRIVATE & each.keys() or each.get("kty") == "oct":
             raise _unfit("A private or shared key is in the set: replace it, it is no secret any more.")
     return [key for each in found if (key := _usable(each)) is not None]
+
+
+def from_pem(pem: bytes, kid: str = "") -> str:
+    """A JWK Set with one public key.
+
+    Args:
+        pem: a public key as PEM.
+        kid: its name; empty for its thumbprint (RFC 7638).
+
+    Raises:
+        Problem: INVALID when it is no public key, or none that assertions can be signed with.
+    """
+    try:
+        found = serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise _unfit("This is no public key in the form PEM.") from None
+    imported: Key
+    if isinstance(found, rsa.RSAPublicKey):
+        imported = jwk.RSAKey.import_key(found)
+    elif isinstance(found, ec.EllipticCurvePublicKey):
+        imported = jwk.ECKey.import_key(found)
+    elif isinstance(found, ed25519.Ed25519PublicKey):
+        imported = jwk.OKPKey.import_key(found)
+    else:
+        raise _unfit(_KINDS)
+    raw = {**imported.as_dict(private=False), "kid": kid or imported.thumbprint(), "use": "sig"}
+    if _usable(raw) is None:
+        raise _unfit(_KINDS)
+    return json.encode({"keys": [raw]}).decode()
 
 
 def fit(keys: Sequence[Key], alg: str, kid: str) -> list[Key]:
