@@ -32,4 +32,6 @@ def test_names_tell_the_room_and_what_was_done() -> None:
         "page",
         "oauth",
         "client",
+        "provision",
+        "federation",
     }
