@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.served import Served, free_port, salus
@@ -28,6 +30,10 @@ class Ward:
     fhir: str
     token: str
     authority: Path
+
+    def browser(self) -> httpx.Client:
+        """A client that follows nothing by itself."""
+        return httpx.Client(verify=ssl.create_default_context(cafile=str(self.authority)), timeout=30)
 
 
 @pytest.fixture(scope="session")
