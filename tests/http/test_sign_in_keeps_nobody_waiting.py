@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Argon2 is slow on purpose: it may keep those waiting who sign in, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+from tests.support.clinic import BASE, Clinic
+
+
+def test_a_flood_of_sign_ins_is_turned_away_and_the_record_answers_on(clinic: Clinic) -> None:
+    token = {"authorization": f"Bearer {clinic.token('physician')}"}
+
+    async def sign_in(number: int) -> httpx.Response:
+        sent = {"user": f"stranger{number}", "password": "wrong password here", "code": "000000", "purpose": "TREAT"}
+        return await clinic.http.post(f"{BASE}/auth/token", json=sent)
+
+    async def flood() -> tuple[list[httpx.Response], list[int], int]:
+        tasks = [asyncio.create_task(sign_in(number)) for number in range(30)]
+        await asyncio.sleep(0)
+        read = [(await clinic.http.get(f"{BASE}/fhir/Patient/anna", headers=token)).status_code for _ in range(10)]
+        waiting = sum(not task.done() for task in tasks)
+        return await asyncio.gather(*tasks), read, waiting
+
+    answers, read, waiting = clinic.run(flood())
+    assert read == [200] * 10
+    assert waiting > 0  # ten reads were faster than sixteen passwords
+    statuses = [answer.status_code for answer in answers]
+    assert statuses.count(401) == 16  # the queue
+    assert statuses.count(429) == 14
+    turned_away = next(answer for answer in answers if answer.status_code == 429)
+    assert int(turned_away.headers["retry-after"]) > 0
+
+
+def test_who_was_turned_away_has_not_failed(clinic: Clinic) -> None:
+    """Nothing was judged, so nothing is counted: the next try does not wait."""
+
+    async def sign_in(name: str) -> int:
+        sent = {"user": name, "password": "wrong password here", "code": "000000", "purpose": "TREAT"}
+        return (await clinic.http.post(f"{BASE}/auth/token", json=sent)).status_code
+
+    async def flood() -> list[int]:
+        return await asyncio.gather(*(sign_in(f"stranger{number}") for number in range(20)))
+
+    statuses = clinic.run(flood())
+    late = statuses.index(429)
+    assert clinic.run(sign_in(f"stranger{late}")) == 401
