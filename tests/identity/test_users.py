@@ -90,7 +90,6 @@ def test_what_does_not_exist_cannot_be_changed(desk: Desk) -> None:
         lambda unit: desk.users.set_disabled(unit, "default", "nobody", disabled=True),
         lambda unit: desk.users.set_password(unit, "default", "nobody", PASSWORD),
         lambda unit: desk.users.set_password(unit, "default", "lab-feed", PASSWORD),
-        lambda unit: desk.users.reset_totp(unit, "default", "lab-feed"),
     ]
     assert {problem_of(desk, change) for change in changes} == {Kind.NOT_FOUND}
 

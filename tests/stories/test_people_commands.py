@@ -157,6 +157,9 @@ def test_a_machine_of_a_test_laboratory_needs_the_setting_and_the_doctor_shows_r
     office.clinic.open()
     assert office.token("robot", "four short violets 9")[0] == 200
     assert office.token("human", "four short violets 9")[0] == 401
+    office.run("password", "robot", stdin="nine long violets 4\n")
+    assert office.token("robot", "nine long violets 4")[0] == 200
+    assert "People choose" in office.run("password", "human", stdin="nine long violets 4\n", fails=True).output
     doctor = CliRunner().invoke(main, ["doctor", "--data-dir", str(office.folder)])
     assert doctor.exit_code == 1
     assert re.search(r"^WRONG.*A password alone opens the record for: other, robot", doctor.output, re.MULTILINE)

@@ -14,7 +14,7 @@ import click
 
 from salus.app.house import House
 from salus.audit.event import EventType
-from salus.cli.shell import as_json, data_dir, in_house, open_house, settings_of, table, tells_problems
+from salus.cli.shell import as_json, data_dir, in_house, open_house, secret_from, settings_of, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.cli.user import check_roles, user
 from salus.identity.breached import import_list
@@ -22,6 +22,7 @@ from salus.identity.flow import Began
 from salus.identity.users import no_account
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
+from salus.kernel.errors import Kind, Problem
 
 _LOST = {"password": Began.PASSWORD, "factors": Began.FACTORS, "all": Began.ALL}
 
@@ -176,6 +177,27 @@ def sign_out(name: str, session: str, tenant: str, data_dir: Path) -> None:
     reason = f"account {name}, {'one session' if session else 'all sessions and tokens'}"
     _do(data_dir, tenant, EventType.SESSION_END, reason, act)
     click.echo(f"signed {name} out")
+
+
+@user.command()
+@click.argument("name")
+@tenant_option
+@data_dir
+@tells_problems
+def password(name: str, tenant: str, data_dir: Path) -> None:
+    """Set the password of a test laboratory's machine (asked for, or read from a pipe). People choose their own."""
+    if name not in settings_of(data_dir).identity.laboratory:
+        words = "People choose their own password. Make a code for them: salus user reset NAME --lost password"
+        raise Problem(Kind.INCORRECT, words)
+    secret = secret_from("New password", confirm=True)
+
+    async def work(house: House) -> None:
+        unit = Unit()
+        await house.users.set_password(unit, tenant, name, secret)
+        await house.record(unit, house.operator(tenant), EventType.USER_CHANGE, f"password of {name} set")
+
+    in_house(data_dir, work)
+    click.echo(f"set the password of {name}")
 
 
 @user.group("breached-list")

@@ -236,19 +236,6 @@ class Users:
         self.unlock(unit, tenant, name)
         self.end_access(unit, tenant, name)
 
-    def reset_totp(self, unit: Unit, tenant: str, name: str) -> str:
-        """Give the account a new secret for codes; returns the new enrolment address as `add_user` does.
-
-        Raises:
-            Problem: NOT_FOUND without such a person.
-        """
-        keys = self._keys_of(tenant)
-        self._person(tenant, name)
-        secret = totp.new_secret()
-        sealed = seal(keys, "totp", handle_of(keys, name), secret)
-        self._update(unit, tenant, name, "totp = ?, totp_step = 0", (sealed,))
-        return totp.enrolment_uri(secret, tenant, name)
-
     def unlock(self, unit: Unit, tenant: str, name: str) -> None:
         """Forget failed sign-ins with this name: passwords and codes."""
         keys = self._keys_of(tenant)
