@@ -65,7 +65,8 @@ def shown() -> list[tuple[str, str]]:
         text = page.read_text("utf-8")
         for block in blocks(text):
             if block.info.split(" ")[0] in {"sh", "ini"}:
-                found += [(page.name, rest) for rest in _IN_BLOCK.findall(block.text)]
+                joined = block.text.replace("\\\n", " ")
+                found += [(page.name, rest) for rest in _IN_BLOCK.findall(joined)]
         found += [(page.name, rest) for rest in _IN_PROSE.findall(without_blocks(text))]
     return found
 
