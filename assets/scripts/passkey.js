@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ceremony of a passkey (WebAuthn). A form carries the options in `data-passkey`; what the authenticator answers goes
-// into its field `credential`, and the form is sent like any other. Nothing is fetched, nothing is kept.
+// The ceremony of a passkey (WebAuthn). A form names in `data-passkey` the address that says what the authenticator is asked;
+// what it answers goes into the form's field `credential`, and the form is sent like any other.
 
 const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
 const text = (buffer) =>
   btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 const named = (list) => (list || []).map((known) => ({ ...known, id: bytes(known.id) }));
 
+async function asked(form) {
+  const body = new URLSearchParams({ csrf: form.dataset.passkeyToken, next: form.elements.next.value });
+  const response = await fetch(form.dataset.passkey, { method: "POST", body, redirect: "error" });
+  if (!response.ok) throw new Error(response.status === 429 ? "Too many attempts. Please wait a moment." : "");
+  return response.json();
+}
+
 async function create(options) {
   const user = { ...options.user, id: bytes(options.user.id) };
-  const made = await navigator.credentials.create({
-    publicKey: { ...options, user, challenge: bytes(options.challenge), excludeCredentials: named(options.excludeCredentials) },
-  });
+  const excludeCredentials = named(options.excludeCredentials);
+  const publicKey = { ...options, user, challenge: bytes(options.challenge), excludeCredentials };
+  const made = await navigator.credentials.create({ publicKey });
   const { response } = made;
   return answer(made, {
     attestationObject: text(response.attestationObject),
@@ -21,9 +28,9 @@ async function create(options) {
 }
 
 async function get(options) {
-  const proved = await navigator.credentials.get({
-    publicKey: { ...options, challenge: bytes(options.challenge), allowCredentials: named(options.allowCredentials) },
-  });
+  const allowCredentials = named(options.allowCredentials);
+  const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials };
+  const proved = await navigator.credentials.get({ publicKey });
   const { response } = proved;
   return answer(proved, {
     authenticatorData: text(response.authenticatorData),
@@ -42,34 +49,31 @@ const answer = (credential, response) => ({
   response,
 });
 
-function say(form, words) {
-  const place = form.querySelector("[data-passkey-says]");
-  place.textContent = words;
-  place.hidden = !words;
-}
+const WORDS = {
+  InvalidStateError: "This device already has a passkey for your account.",
+  NotAllowedError: "The passkey was not used. You can try again, or go another way.",
+};
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
+  const says = form.querySelector("[data-passkey-says]");
+  const say = (words) => {
+    says.textContent = words;
+    says.hidden = !words;
+  };
   if (!window.PublicKeyCredential) {
-    form.querySelector("[data-passkey-missing]")?.removeAttribute("hidden");
-    form.querySelector("button")?.setAttribute("disabled", "");
+    form.querySelector("[data-passkey-missing]").hidden = false;
+    form.querySelector("button").disabled = true;
     continue;
   }
-  const options = JSON.parse(form.dataset.passkey);
   form.addEventListener("submit", async (event) => {
-    if (form.elements.credential.value) return; // the authenticator has answered: send it
     event.preventDefault();
-    say(form, "");
+    say("");
     try {
-      const made = await (options.user ? create(options) : get(options));
-      form.elements.credential.value = JSON.stringify(made);
+      const options = await asked(form);
+      form.elements.credential.value = JSON.stringify(await (options.user ? create(options) : get(options)));
       form.submit();
     } catch (error) {
-      say(
-        form,
-        error.name === "InvalidStateError"
-          ? "This device already has a passkey for your account."
-          : "The passkey was not used. You can try again, or go another way.",
-      );
+      say(WORDS[error.name] || error.message || "That did not work. Load this page again.");
     }
   });
 }

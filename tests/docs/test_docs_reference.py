@@ -29,6 +29,7 @@ from salus.web.assets import Assets
 from salus.web.reception import Reception
 from salus.web.table import pages
 from tests.docs.pages import ROOT, blocks, rows, sections, text_of
+from tests.support.route_table import every_route
 
 
 def source_without(*left_out: str) -> str:
@@ -68,11 +69,7 @@ def test_every_permission_has_its_line_under_the_right_heading() -> None:
 
 
 def test_every_route_has_its_line() -> None:
-    anything: Any = SimpleNamespace()
-    drawn, people = pages(Reception(anything, Assets())), user_routes(anything)
-    apps = [*routes_of(anything), *application_routes(anything), *scim_routes(anything)]
-    table = routes(anything, anything, lambda: None, drawn, apps, people).routes
-    known = [(r.method, r.pattern, str(r.permission), r.doc) for r in table if "$" not in r.pattern]
+    known = [(r.method, r.pattern, str(r.permission), r.doc) for r in every_route() if "$" not in r.pattern]
     listed = [tuple(row) for row in rows(sections(text_of("docs/reference/routes.md"))[""])]
     assert listed == known
 

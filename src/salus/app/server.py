@@ -17,6 +17,7 @@ from salus.app.listening import PART, Listener, stop_listening
 from salus.app.memory import calm_collector, seal_memory
 from salus.app.renewing import Renewer
 from salus.app.signing import Signing
+from salus.app.web import web_of
 from salus.audit.event import EventType, Outcome
 from salus.audit.reader import AuditReader
 from salus.http.applications import application_routes
@@ -32,8 +33,6 @@ from salus.kernel.commit import Unit
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings, load
 from salus.web.app_table import app_pages
-from salus.web.assets import Assets
-from salus.web.reception import Reception
 from salus.web.table import pages
 
 _log = logging.getLogger(__name__)
@@ -50,10 +49,10 @@ def build_application(house: House) -> Application:
     """The ASGI application over an open house, which it closes when the server stops."""
     house.keep_reads()
     indexer, renewer, tender = Indexer(house), Renewer(house), KeyTender(house)
-    reception = Reception(house.sessions, Assets())
+    web = web_of(house)
     reader = AuditReader(house.db, house.keyring.tenant, house.settled)
     oauth = house.settings.oauth
-    shown = [*pages(reception), *app_pages(reception, house.oauth, house.apps, oauth.access_minutes, oauth.grant_days)]
+    shown = [*pages(web), *app_pages(web.reception, house.oauth, house.apps, oauth.access_minutes, oauth.grant_days)]
     made = Application(
         house.services,
         house.tokens,
@@ -67,7 +66,7 @@ def build_application(house: House) -> Application:
         ),
         startup=lambda: _start(house, made, indexer, renewer, tender),
         shutdown=lambda: _stop(house, indexer, renewer, tender),
-        pages=reception,
+        pages=web.reception,
         possession=Possession(house.oauth, house.services),
         cors=Cors(partial(_origins, house)),
     )

@@ -67,6 +67,8 @@ class Request:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        if b"cookie" in self.headers:  # HTTP/2 may send it in several parts (RFC 9113 section 8.2.3)
+            self.headers[b"cookie"] = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
         self.raw_query: bytes = scope["query_string"]
         self.form_parameters: list[tuple[str, str]] = []
         self.form: Form | None = None

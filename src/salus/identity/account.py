@@ -99,6 +99,10 @@ class Account:
         self._in.users.end_access(unit, tenant, name, but=session.id)
         self._tell(unit, session, NoticeKind.PASSWORD_CHANGED)
 
+    def rename_passkey(self, unit: Unit, session: Session, id_: str, label: str) -> None:
+        """Give a passkey another name. Raises NOT_FOUND; INVALID for a name that is empty or too long."""
+        self._in.passkeys.rename(unit, session.user.tenant, session.user.id, id_, label)
+
     def remove_passkey(self, unit: Unit, session: Session, id_: str) -> None:
         """Take a passkey away.
 

@@ -150,6 +150,29 @@ class Passkeys:
         flags = (made.synced, made.backed_up, False, made.aaguid, made.transports, now, 0)
         return Passkey(id_, made.credential, words, *flags)
 
+    def rename(self, unit: Unit, tenant: str, name: str, id_: str, label: str) -> None:
+        """Give a passkey another name.
+
+        Raises:
+            Problem: NOT_FOUND when the account has none with this id; INVALID for a name that is empty or too long.
+        """
+        words, keys = label.strip(), self._keys_of(tenant)
+        if not words or len(words) > _LONGEST_LABEL:
+            raise Problem(Kind.INVALID, f"The name of a passkey has 1 to {_LONGEST_LABEL} characters.")
+        query = _SELECT + "id = ? and handle = ?"
+        row = self._db.execute(query, (tenant, id_, handle_of(keys, name))).fetchone()
+        absent = Problem(Kind.NOT_FOUND, "There is no such passkey.")
+        if row is None:
+            raise absent
+        place, content = row[0], self._passkey(tenant, row)[1]
+        sealed = seal_row(keys, "passkey", place, msgspec.structs.replace(content, label=words))
+        where: Values = (tenant, place)
+        guard = Guard("select 1 from passkey where tenant = ? and credential = ?", where, absent)
+        add(
+            unit,
+            Statement("update passkey set sealed = ? where tenant = ? and credential = ?", (sealed, *where), guard),
+        )
+
     def remove(self, unit: Unit, tenant: str, name: str, id_: str) -> None:
         """Take a passkey away.
 

@@ -2,11 +2,12 @@
 """The cookies of the pages (RFC 6265, and its draft successor for the prefix).
 
 `__Host-` makes a browser refuse the cookie unless it is Secure, has Path=/ and names no domain: no neighbouring host
-can set or read it. Each tenant has a name of its own, so that somebody may be signed in to two of them. There are two:
+can set or read it. Each tenant has a name of its own, so that somebody may be signed in to two of them. There are:
 
 - `__Host-salus.TENANT` holds the secret of a session;
 - `__Host-salus-door.TENANT` a random value for whoever has none yet: it ties forms, and a sign-in that is under way, to
-  the browser that asked for them (login CSRF).
+  the browser that asked for them (login CSRF);
+- `__Host-salus-ceremony.TENANT` the secret of a ceremony under way on the server: signing in, or showing factors again.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ def session_name(tenant: str) -> str:
 def door_name(tenant: str) -> str:
     """The cookie of whoever has not signed in yet."""
     return f"__Host-salus-door.{tenant}"
+
+
+def ceremony_name(tenant: str) -> str:
+    """The cookie of a ceremony that is under way."""
+    return f"__Host-salus-ceremony.{tenant}"
 
 
 def new_secret() -> str:

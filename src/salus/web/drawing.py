@@ -56,6 +56,11 @@ class Components:
         return self._known[name]
 
 
+def _wrong(errors: dict[str, str], field: str) -> dict[str, str] | None:
+    """What a component says beside a field; None when nothing is wrong with it."""
+    return {"text": errors[field]} if field in errors else None
+
+
 class Drawing:
     """Draws templates of `salus/web/templates`.
 
@@ -71,7 +76,12 @@ class Drawing:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._env.globals |= {"ui": Components(), "asset": assets.address, "integrity": assets.integrity}
+        self._env.globals |= {
+            "ui": Components(),
+            "asset": assets.address,
+            "integrity": assets.integrity,
+            "wrong": _wrong,
+        }
 
     def page(self, template: str, status: int, values: dict[str, Any], form_to: tuple[str, ...] = ()) -> Response:
         """Draw a page or a fragment.

@@ -60,6 +60,7 @@ class Visit:
         session: of whoever asks; None for somebody who has not signed in.
         secret: in the cookie of the session, or of the door; ties forms to this browser.
         cookies: to be set with the answer.
+        begun: secret of a ceremony that begins with this answer.
     """
 
     reception: Reception
@@ -67,6 +68,7 @@ class Visit:
     session: Any
     secret: str
     cookies: list[Header] = field(default_factory=list)
+    begun: str = ""
 
     @property
     def context(self) -> Context:
@@ -108,19 +110,33 @@ class Visit:
         """Send the browser to an address that was checked before: a redirect URI, or what `next_path` gave."""
         return Response(303, headers=[(b"location", address.encode("ascii", "strict")), *self.cookies])
 
+    @property
+    def ceremony(self) -> str:
+        """The secret of the ceremony that this browser is in; empty if it is in none."""
+        return self.begun or cookies.read(self.call.request, cookies.ceremony_name(self.tenant))
+
+    def begin(self, secret: str) -> None:
+        """Give the browser the secret of a ceremony."""
+        self.begun = secret
+        self.cookies.append(cookies.written(cookies.ceremony_name(self.tenant), secret))
+
     def let_in(self, secret: str) -> None:
-        """Give the browser the secret of a session that begins or was strengthened; what tied it before is over."""
-        self.secret = secret
-        self.cookies = [
-            cookies.written(cookies.session_name(self.tenant), secret),
-            cookies.dropped(cookies.door_name(self.tenant)),
-        ]
+        """Give the browser the secret of a session that begins or was strengthened; what tied it before is over.
+
+        Args:
+            secret: empty when the session goes on with the one it has.
+        """
+        self.cookies = [cookies.dropped(cookies.ceremony_name(self.tenant))]
+        if secret:
+            self.secret = secret
+            self.cookies.append(cookies.written(cookies.session_name(self.tenant), secret))
+            self.cookies.append(cookies.dropped(cookies.door_name(self.tenant)))
 
     def let_out(self) -> None:
         """Take the cookies of a session that has ended."""
         self.session, self.secret = None, ""
-        names = (cookies.session_name(self.tenant), cookies.door_name(self.tenant))
-        self.cookies = [cookies.dropped(name) for name in names]
+        names = (cookies.session_name, cookies.door_name, cookies.ceremony_name)
+        self.cookies = [cookies.dropped(name(self.tenant)) for name in names]
 
     def _always(self) -> dict[str, Any]:
         return {
@@ -162,10 +178,11 @@ class Reception:
         tenant, _ = split_path(request.path)
         prefix = prefix_of(tenant)
         if problem.kind is Kind.UNAUTHENTICATED:
+            place = "step-up" if problem.challenge else "sign-in"
             wanted = request.path if request.method in {"GET", "HEAD"} else ""
             wanted += f"?{request.query_text}" if wanted and request.raw_query else ""
             query = f"?{urlencode({'next': wanted})}" if local_path(wanted, tenant) and wanted != f"{prefix}/" else ""
-            return Response(303, headers=[(b"location", f"{prefix}/sign-in{query}".encode())])
+            return Response(303, headers=[(b"location", f"{prefix}/{place}{query}".encode())])
         status = STATUS[problem.kind]
         headers: list[Header] = []
         if problem.retry_after is not None:

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages in a real Chromium, against a real server."""
