@@ -8,17 +8,11 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from salus.access.permissions import Permission
-from salus.http import table
-from salus.http.applications import application_routes
-from salus.http.oauth_api.table import routes_of
 from salus.http.routes import PUBLIC, SELF, Route
-from salus.http.scim_api.table import scim_routes
-from salus.http.users_api import user_routes
 from salus.kernel.settings import SECTIONS
 from salus.records.context import audited
 from salus.records.operations.table import OPERATIONS
@@ -199,6 +193,7 @@ def test_the_public_routes_are_these() -> None:
         ("PUT", "/oauth2/register/{id}"),
         ("DELETE", "/oauth2/register/{id}"),
         ("GET", "/static/{file}"),
+        ("GET", "/authorize/{id}"),  # sends whoever has no session to the sign-in
     } | {(r.method, r.pattern) for r in routes() if r.pattern == "/" or r.pattern.startswith("/sign-in")}
 
 

@@ -17,17 +17,10 @@ from salus.fhir.capability import capability
 from salus.fhir.definitions import resource_types
 from salus.fhir.search import controls, query, reading
 from salus.fhir.search.parameters import parameters
-from salus.http.applications import application_routes
 from salus.http.errors import STATUS
-from salus.http.oauth_api.table import routes_of
 from salus.http.offered import offered
-from salus.http.scim_api.table import scim_routes
 from salus.http.table import routes
-from salus.http.users_api import user_routes
 from salus.kernel.settings import SECTIONS
-from salus.web.assets import Assets
-from salus.web.reception import Reception
-from salus.web.table import pages
 from tests.docs.pages import ROOT, blocks, rows, sections, text_of
 from tests.support.route_table import every_route
 

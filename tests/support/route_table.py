@@ -11,8 +11,8 @@ from salus.http.oauth_api.table import routes_of
 from salus.http.routes import Route
 from salus.http.scim_api.table import scim_routes
 from salus.http.users_api import user_routes
-from salus.web.app_table import app_pages
 from salus.web.account import AccountPages
+from salus.web.app_table import app_pages
 from salus.web.assets import Assets
 from salus.web.ceremonies import Steps
 from salus.web.enrol import EnrolPages

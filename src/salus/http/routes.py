@@ -140,7 +140,8 @@ def _match(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | No
     values: dict[str, str] = {}
     for expected, given in zip(pattern, segments, strict=True):
         if expected[:1] == "{":
-            if not given or given[0] in "_$":  # names of operations and special pages are never ids
+            # Below `fhir` names of operations and special pages are never ids; random names elsewhere may begin so.
+            if not given or (pattern[0] == "fhir" and given[0] in "_$"):
                 return None
             values[expected[1:-1]] = given
         elif expected != given:
