@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from bench.corpus import Stored, corpus, questions, stored
+from bench.credentials import credentials
 from bench.load import CONNECTIONS
 from bench.serving import make_folder
 from bench.variants import VARIANTS, house_of
@@ -227,6 +228,7 @@ def main(archive: Path | None) -> None:
         try:
             actor = house.tokens.lookup("default", tokens["service"])
             stages(house, Context(house.services, actor, "bench"), raws)
+            credentials(house, stage)
             asyncio.run(whole(house, tokens, sent))
         finally:
             house.close()
