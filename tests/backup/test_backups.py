@@ -15,6 +15,7 @@ from salus.kernel.db import open_database
 from salus.kernel.settings import Backup
 from tests.support.backups import Backups, reopened, run
 from tests.support.clinic import Clinic, heart_rate
+from tests.support.recognised import recognised
 
 
 @pytest.fixture
@@ -33,6 +34,7 @@ def test_a_restored_clinic_is_the_clinic_at_the_time_of_the_backup(
     nurse = clinic.as_("nurse")
     before = {each["id"] for each in nurse.find("Observation")}
     old_token = clinic.token("nurse")
+    recognised(clinic, "ben", "nurse")
     made = backups.create().output
     clinic.as_("service").put("/fhir/Observation/later", {**heart_rate("anna", 99), "id": "later"})
     assert clinic.as_("physician").get("/fhir/Observation/later").status_code == 200
@@ -44,6 +46,7 @@ def test_a_restored_clinic_is_the_clinic_at_the_time_of_the_backup(
     assert clinic.as_("physician").get("/fhir/Observation/later").status_code == 404
     stale = clinic.stranger.get("/fhir/Patient/anna", headers={"authorization": f"Bearer {old_token}"})
     assert stale.status_code == 401  # tokens of the past do not come back to life
+    assert clinic.house.sessions.of_user("default", "ben") == []
     assert clinic.as_("service").put("/fhir/Observation/later", heart_rate("anna", 98) | {"id": "later"}).is_success
     digest = made.split("digest ")[1].split()[0]
     (reason,) = [reason for event, reason in events(clinic) if event == "backup.restore"]

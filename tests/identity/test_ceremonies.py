@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from identity_desk import PASSWORD, Desk
 from tests.support.soft_auth import SoftAuth
 
+from salus.identity import passwords
 from salus.identity.assurance import AAL1, AAL2, AAL3, LEVELS, Demand, Factor
 from salus.identity.flow import Began, FlowKind, Has, State, Step, next_step
 from salus.identity.notices import NoticeKind
@@ -79,6 +80,29 @@ def test_enumeration_at_the_password_gives_the_same_answer(desk: Desk) -> None:
         )
     }
     assert told == {"Name, password or code is not right."}
+
+
+def test_enumeration_by_the_work_gives_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever the name is of, one hash of the same cost is computed, and the same rows are written."""
+    desk.person()
+    desk.person("nurse.ben")
+    desk.service()
+    carry_out(desk, desk.people.life.invite, "default", "nurse.kim", roles=("nurse",), display="Kim")
+    carry_out(desk, desk.people.life.suspend, "default", "nurse.ben")
+    costs: list[str] = []
+    judge = passwords._verify
+    monkeypatch.setattr(
+        passwords, "_verify", lambda encoded, secret: costs.append(encoded.rpartition("$")[0]) or judge(encoded, secret)
+    )
+    statements = set()
+    for name in ("dr.amara", "nurse.ben", "nurse.kim", "lab-feed", "nobody", "No Name At All"):
+        unit, browser = Unit(), Browser(desk).begin()
+        with pytest.raises(Problem):
+            asyncio.run(desk.people.sign_in.password(unit, "default", browser.secret, name, "wrong password here"))
+        statements.add(tuple(statement.sql for statement in unit.parts["identity"]))
+    assert len(costs) == 6
+    assert len({cost.rpartition("$")[0] for cost in costs}) == 1
+    assert len(statements) == 1
 
 
 def test_a_used_code_of_another_ceremony_is_refused(desk: Desk) -> None:

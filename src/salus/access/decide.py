@@ -44,6 +44,7 @@ class Access:
         self.policy = policy
         self._relations = relations
         self._surrogate = surrogate
+        self._levels: dict[tuple[str, ...], int] = {}
         self._permits: dict[_Asked, Permit] = {}
 
     def decide(self, actor: Actor, permission: Permission, type: str = "", *, letters: str = "") -> Permit:  # noqa: A002
@@ -73,7 +74,11 @@ class Access:
 
     def assurance(self, roles: tuple[str, ...]) -> int:
         """The level of assurance (2 or 3) that these roles demand of a person who signs in."""
-        return 2 if self.policy is None else self.policy.assurance(roles)
+        level = self._levels.get(roles)
+        if level is None:
+            level = 2 if self.policy is None else self.policy.assurance(roles)
+            self._levels[roles] = level
+        return level
 
     def purposes(self, roles: tuple[str, ...]) -> tuple[str, ...]:
         """The purposes of use that these roles serve, in the order of the policy; the first is the usual one."""

@@ -20,8 +20,10 @@ from salus.identity.passwords import PasswordHasher
 from salus.identity.recovery_codes import RecoveryCodes
 from salus.identity.sessions import LevelOf, Sessions
 from salus.identity.sign_in import SignIn
+from salus.identity.store import Statement, add
 from salus.identity.users import KeysOf, Users
 from salus.kernel.clock import Clock
+from salus.kernel.commit import Unit
 from salus.kernel.db import Connection
 
 
@@ -83,3 +85,8 @@ class People:
         self.enrolment = Enrolment(rooms)
         self.account = Account(rooms)
         self.life = Life(rooms)
+
+    def end_all(self, unit: Unit) -> None:
+        """End sessions, ceremonies and codes of administrators: after a restore, those that ended would be back."""
+        for what in ("session", "flow", "invitation", "asking"):
+            add(unit, Statement(f"delete from {what}", (), revokes=True))

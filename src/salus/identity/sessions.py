@@ -166,6 +166,7 @@ class Sessions:
         self._watch = Watch(db, clock)
         self._known: dict[tuple[str, bytes], Session] = {}
         self._alive: dict[tuple[str, str], Session] = {}
+        self._limits: dict[tuple[str, ...], Limits] = {}
         self.touches = Touches()
 
     def begin(
@@ -300,9 +301,13 @@ class Sessions:
         found = [self._session(tenant, row) for row in rows]
         return sorted((s for s in found if self._lives(s)), key=lambda s: (s.created_ms, s.id), reverse=True)
 
-    def idle_limits(self, session: Session) -> Limits:
+    def limits_of(self, session: Session) -> Limits:
         """How long this session lasts, by what its person's roles demand now."""
-        return limits(self._level_of(session.user.roles))
+        roles = session.user.roles
+        found = self._limits.get(roles)
+        if found is None:  # the policy is the same for the life of a process
+            found = self._limits[roles] = limits(self._level_of(roles))
+        return found
 
     def csrf(self, secret: str) -> str:
         """A token bound to a cookie's secret, for forms; whoever does not have the secret cannot make one."""
@@ -375,10 +380,12 @@ class Sessions:
         )
 
     def _lives(self, session: Session) -> bool:
-        now, longest = self._clock.now_ms(), self.idle_limits(session)
-        seen = max(session.seen_ms, self.touches.seen(session.user.tenant, session.id))
-        ends = min(session.ends_ms, session.created_ms + longest.overall_ms)
-        return not session.user.disabled and now < ends and now - seen < longest.idle_ms
+        now, longest = self._clock.now_ms(), self.limits_of(session)
+        if session.user.disabled or now >= session.ends_ms or now - session.created_ms >= longest.overall_ms:
+            return False
+        if now - session.seen_ms < longest.idle_ms:
+            return True
+        return now - self.touches.seen(session.user.tenant, session.id) < longest.idle_ms
 
     def _noted(self, session: Session) -> Session:
         now = self._clock.now_ms()
