@@ -11,6 +11,7 @@ from salus.app.house import House
 from salus.audit.event import EventType
 from salus.cli.shell import as_json, data_dir, in_house, open_house, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
+from salus.fhir.smart.scopes import parse
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
@@ -47,6 +48,8 @@ def issue(
         user = house.users.find(tenant, account)
         if user is None:
             raise Problem(Kind.NOT_FOUND, "There is no such account.")
+        if any(parse(scope) is None for scope in scopes):
+            raise Problem(Kind.INVALID, "A scope is not understood; see docs/reference/scopes.md.")
         unit = Unit()
         lifetime = None if hours is None else int(hours * _HOUR_MS)
         text, record = house.tokens.issue(unit, user, purpose, lifetime_ms=lifetime, label=label, scopes=scopes)
