@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from tests.http.test_clients_over_http import added
 from tests.support.clinic import BASE, Clinic, put_all
+from tests.support.launched import launched
 
 from salus.kernel.commit import Unit
 
@@ -77,6 +78,11 @@ def test_who_may_not_read_patients_starts_nothing(clinic: Clinic, app: str) -> N
     assert start(clinic, "auditor", patient="anna").status_code == 403
     assert clinic.stranger.post("/launches", {"client_id": app, "patient": "anna"}).status_code == 401
     assert clinic.house.db.execute("select count(*) from client_launch").fetchone() == (0,)
+
+
+def test_an_application_starts_no_other(clinic: Clinic, app: str) -> None:
+    started = launched(clinic, "nurse", "patient/*.rs", patient="anna")
+    assert started.post("/launches", {"client_id": app, "patient": "anna"}).status_code == 403
 
 
 def test_launch_and_refusal_are_in_the_log_under_the_patient(clinic: Clinic, app: str) -> None:

@@ -72,7 +72,7 @@ class Desk:
         )
         self.users, self.sessions = self.people.users, self.people.sessions
         self.tokens = Tokens(self._reading, keyring.tenant, clock, PURPOSES, sessions=self.sessions)
-        self.writes = IdentityWrites(clock, self._forget, self.sessions.touches, (sweep,))
+        self.writes = IdentityWrites(clock, self._forget, (self.sessions.touches,), (sweep,))
         self.gate = self.people.sign_in
 
     def _forget(self) -> None:

@@ -133,8 +133,10 @@ def test_the_list_of_applications_ends_one_at_once(clinic: Clinic) -> None:
     boxes = [("scope", "patient/Patient.r"), ("scope", "offline_access"), ("answer", "allow")]
     answer = visitor.submit(_chosen(visitor, path), path, *boxes)
     tokens = app.redeem(returned(answer.headers["location"])["code"]).json()
+    assert "Not used yet." in visitor.get("/account/apps").text
     assert app.get("/fhir/Patient/anna", tokens["access_token"]).status_code == 200
     page = visitor.get("/account/apps")
+    assert "Last used on" in page.text
     assert "Growth chart" in page.text
     (end,) = [action for action, _ in Forms(page.text).found if action.startswith("/account/apps/")]
     assert Visitor(clinic, "nurse").get("/account/apps").text.count("Growth chart") == 0

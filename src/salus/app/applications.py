@@ -10,6 +10,7 @@ from salus.identity.clients.keysets import KeySets
 from salus.identity.clients.launch import Launches
 from salus.identity.clients.registration import Registration
 from salus.identity.clients.registry import Clients, KeysOf
+from salus.identity.clients.uses import Uses
 from salus.identity.users import Users
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Writer
@@ -24,14 +25,23 @@ class Applications:
     Attributes:
         fetcher: fetches documents from addresses that others named.
         clients, secrets: who is registered, and their secrets.
+        uses: when what people allow was last used.
         authenticator: how they prove who they are.
         registration: programs that register themselves.
         launches: applications that were started from within the record.
     """
 
     def __init__(
-        self, settings: Settings, db: Connection, keys_of: KeysOf, users: Users, writer: Writer, clock: Clock
+        self,
+        settings: Settings,
+        db: Connection,
+        keys_of: KeysOf,
+        users: Users,
+        writer: Writer,
+        clock: Clock,
+        uses: Uses,
     ) -> None:
+        self.uses = uses
         self.fetcher = fetcher_of(settings)
         self.clients = Clients(db, keys_of, users, clock, PURPOSES)
         self.secrets = ClientSecrets(db, keys_of, clock)

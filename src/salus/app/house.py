@@ -38,6 +38,8 @@ from salus.fhir.validate.validator import Validator
 from salus.identity.breached import Breached
 from salus.identity.clients.store import prepare as prepare_clients
 from salus.identity.clients.store import sweep as sweep_clients
+from salus.identity.clients.uses import Uses
+from salus.identity.clients.uses import sweep as sweep_uses
 from salus.identity.federation.store import prepare as prepare_federation
 from salus.identity.oauth.store import prepare as prepare_oauth
 from salus.identity.oauth.store import sweep as sweep_oauth
@@ -156,6 +158,7 @@ class House:
             laboratory=settings.identity.laboratory,
         )
         self.users, self.sessions = self.people.users, self.people.sessions
+        uses = Uses(self.db)
         self.tokens = Tokens(
             self.db,
             self.keyring.tenant,
@@ -165,9 +168,10 @@ class House:
             service_days=settings.identity.service_token_days,
             sessions=self.sessions,
             granted=self._granted,
+            used=uses.note,
         )
-        sweeps = (sweep_people, sweep_clients, sweep_oauth)
-        identity = IdentityWrites(self.clock, self._forget_access, self.sessions.touches, sweeps)
+        sweeps = (sweep_people, sweep_clients, sweep_oauth, sweep_uses)
+        identity = IdentityWrites(self.clock, self._forget_access, (self.sessions.touches, uses), sweeps)
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.indexing = FileLock(folder / INDEXING_LOCK)
         self.renewals = Renewals(self.keyring.tenant)
@@ -181,7 +185,7 @@ class House:
         self.desk = Desk(self.db, self.keyring.tenant)
         self.holds: list[Hold] = []
         self.writer = Writer(self.db, self._lock, participants)
-        self.apps = Applications(settings, self.db, self.keyring.tenant, self.users, self.writer, self.clock)
+        self.apps = Applications(settings, self.db, self.keyring.tenant, self.users, self.writer, self.clock, uses)
         self.oauth = authorization_of(
             settings, self.db, self.keyring.tenant, self.clock, self.users, self.tokens, self.sessions, self.apps
         )

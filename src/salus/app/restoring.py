@@ -255,6 +255,7 @@ async def _enter(house: House, restored: Restored, *, drill: bool) -> None:
     house.tokens.revoke_all(unit)
     house.oauth.grants.end_all(unit)
     house.people.end_all(unit)
+    house.apps.registration.end_all(unit)
     reason = (
         f"restored from data {restored.manifest.number} sha256:{restored.digest} of {restored.manifest.at}, keys "
         f"{restored.keys.number}; {restored.erased} rows of erased patients left out; all tokens ended"

@@ -175,6 +175,18 @@ def _weak_officers(settings: Settings) -> Iterator[Concern]:
         )
 
 
+def _private_hosts(settings: Settings) -> Iterator[Concern]:
+    named = [host.strip().lower() for host in settings.fetch.private_hosts.split(",")]
+    own = sorted(
+        host for host in named if host.partition(":")[0] == "localhost" or _is_loopback(host.rpartition(":")[0])
+    )
+    if own:
+        yield Concern(
+            f"Keys of clients may be fetched from this machine itself: {', '.join(own)}. For a test laboratory only.",
+            "Take it out of [fetch] private_hosts, and restart.",
+        )
+
+
 _ADVISORY: tuple[_Check, ...] = (
     keys_could_be_better,
     _certificate_age,
@@ -182,6 +194,7 @@ _ADVISORY: tuple[_Check, ...] = (
     _client_authority,
     _demo_folder,
     _weak_officers,
+    _private_hosts,
 )
 
 

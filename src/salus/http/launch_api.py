@@ -88,6 +88,8 @@ async def launch(ctx: Context, apps: Launching, wanted: Wanted, *, session: str 
             patient; NOT_FOUND for a patient or encounter that is absent or hidden; FORBIDDEN without a grant.
     """
     ctx.entities = attempted("Patient", wanted.patient)
+    if ctx.actor.client:
+        raise Problem(Kind.FORBIDDEN, "Only a person starts an application.", "an application tried to start another")
     patient = _visible(ctx, "Patient", wanted.patient)
     if wanted.encounter and _visible(ctx, "Encounter", wanted.encounter).owners != patient.owners:
         raise _unfit("The encounter is not one of this patient.", "encounter")

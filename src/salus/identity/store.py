@@ -127,7 +127,7 @@ class IdentityWrites:
     Args:
         clock: tells which tokens have expired.
         on_revoke: called when a change that may take access away is durable; see `tokens.Tokens.forget`.
-        touches: signs of life of sessions, written along with each group.
+        touches: signs of life of sessions and uses of grants, written along with each group.
         sweeps: called once a minute in a transaction, with the time, to delete what has ended.
     """
 
@@ -137,7 +137,7 @@ class IdentityWrites:
         self,
         clock: Clock,
         on_revoke: Callable[[], None] = lambda: None,
-        touches: Touches | None = None,
+        touches: Sequence[Touches] = (),
         sweeps: Sequence[Callable[[Connection, int], None]] = (),
     ) -> None:
         self._clock = clock
@@ -150,8 +150,8 @@ class IdentityWrites:
     def begin(self, db: Connection) -> None:
         """A new group starts."""
         self._revoking = False
-        if self._touches is not None:
-            self._touches.write(db)
+        for touches in self._touches:
+            touches.write(db)
 
     def check(self, db: Connection, part: list[Statement]) -> None:
         """Judge the guards against what was committed before this group."""
@@ -179,8 +179,8 @@ class IdentityWrites:
 
     def committed(self) -> None:
         """The group is durable."""
-        if self._touches is not None:
-            self._touches.committed()
+        for touches in self._touches:
+            touches.committed()
         if self._revoking:
             self._on_revoke()
 

@@ -45,6 +45,9 @@ _HOUR_MS = 3600 * 1000
 Granted = Callable[[str, str], str | None]
 """(tenant, grant id): id of the session at the browser that the grant ends with, "" for none; None when it is over."""
 
+Used = Callable[[str, str, int], None]
+"""(tenant, grant id, milliseconds since the epoch): an application used a grant."""
+
 
 class Bound(msgspec.Struct, frozen=True, array_like=True):
     """What ties a token to an application.
@@ -89,6 +92,7 @@ class _Known(NamedTuple):
     session: str  # without which it is worth nothing; empty for none
     touches: bool  # its use is a sign of life of that session
     jkt: str
+    grant: str  # whose use it is; empty for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,7 @@ class Tokens:
         service_days: longest life of a service's token.
         sessions: for tokens that end with a session.
         granted: whether a grant of an application lives.
+        used: is told of each use of a grant.
     """
 
     def __init__(
@@ -141,10 +146,12 @@ class Tokens:
         service_days: int = 365,
         sessions: Sessions | None = None,
         granted: Granted = lambda _tenant, _grant: None,
+        used: Used = lambda _tenant, _grant, _at_ms: None,
     ) -> None:
         self._db = db
         self._sessions = sessions
         self._granted = granted
+        self._used = used
         self._keys_of = keys_of
         self._clock = clock
         self._purposes = purposes
@@ -253,6 +260,8 @@ class Tokens:
                 raise _refused()
             if found.touches:
                 self._sessions.touch(tenant, found.session)
+        if found.grant:
+            self._used(tenant, found.grant, now)
         return found.actor
 
     def find(self, tenant: str, token: str) -> TokenRecord | None:
@@ -356,7 +365,14 @@ class Tokens:
             patient="" if bound is None else bound.patient,
             encounter="" if bound is None else bound.encounter,
         )
-        return _Known(actor, content.expires, session, bound is None, "" if bound is None else bound.jkt)
+        return _Known(
+            actor,
+            content.expires,
+            session,
+            bound is None,
+            "" if bound is None else bound.jkt,
+            "" if bound is None else bound.grant,
+        )
 
     def _open(self, tenant: str, hashed: bytes, sealed: bytes) -> _Sealed:
         plain = self._keys_of(tenant).sealer("identity").open(sealed, _place(tenant, hashed))

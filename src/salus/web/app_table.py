@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from salus.http.launch_api import Launching
 from salus.http.routes import PUBLIC, SELF, Route
 from salus.identity.oauth.server import AuthorizationServer
-from salus.web.app_list import AppPages
+from salus.web.app_list import AppPages, Using
 from salus.web.authorize import AuthorizePages
 from salus.web.launching import LaunchPages
 from salus.web.reception import Reception
@@ -14,8 +16,17 @@ from salus.web.reception import Reception
 _ASKED = "/authorize/{id}"
 
 
+class Applications(Launching, Protocol):
+    """Applications that can be opened, and when they were last used."""
+
+    @property
+    def uses(self) -> Using:
+        """When what people allow was last used."""
+        ...
+
+
 def app_pages(
-    reception: Reception, oauth: AuthorizationServer, launching: Launching, access_minutes: int, grant_days: int
+    reception: Reception, oauth: AuthorizationServer, launching: Applications, access_minutes: int, grant_days: int
 ) -> list[Route]:
     """Every page about applications, for `salus.http.table.routes`.
 
@@ -25,7 +36,7 @@ def app_pages(
         access_minutes, grant_days: how long access lasts, for the words of the pages.
     """
     anybody, signed_in = reception.anybody, reception.signed_in
-    asked, apps = AuthorizePages(oauth, access_minutes, grant_days), AppPages(oauth)
+    asked, apps = AuthorizePages(oauth, access_minutes, grant_days), AppPages(oauth, launching.uses)
     launch, end = LaunchPages(launching), "/account/apps/{id}/end"
     return [
         Route("GET", _ASKED, PUBLIC, anybody(asked.show), "Asks a person what an application may do.", page=True),

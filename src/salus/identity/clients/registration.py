@@ -156,6 +156,10 @@ class Registration:
         guard = Guard(f"select 1 from client_permission {which}", (tenant, id), absent)
         add(unit, Statement(f"delete from client_permission {which}", (tenant, id), guard))
 
+    def end_all(self, unit: Unit) -> None:
+        """End all permissions of all tenants: after a restore, one that was withdrawn since would be back."""
+        add(unit, Statement("delete from client_permission", ()))
+
     def register(self, unit: Unit, tenant: str, token: str, sent: Mapping[str, Any]) -> Registered:
         """Register whoever shows an initial access token.
 

@@ -60,6 +60,14 @@ _SCHEMA = (
         delete from client_secret where tenant = old.tenant and handle = old.handle;
     end;
     """,
+    """
+    create table client_use(        -- when a grant was last used by its application
+        tenant text not null,
+        grant_id text not null,
+        seen int not null,
+        primary key(tenant, grant_id)
+    ) strict, without rowid;
+    """,
 )
 
 _RANDOM = 32
