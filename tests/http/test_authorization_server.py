@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from joserfc import jwk, jws, jwt
 from tests.support.clinic import BASE, Clinic
@@ -13,9 +14,11 @@ from tests.support.hand_clock import HandClock
 from tests.support.smart import App, noted, signed_in
 
 from salus.app.key_tending import KeyTender
+from salus.app.safety import unsafe
 from salus.audit.event import EventType
 from salus.identity.oauth.discovery import SCOPES
 from salus.identity.oauth.issuance import at_hash
+from salus.kernel.settings import OAuth
 
 DAY_MS = 24 * 3600 * 1000
 JSON = dict[str, Any]
@@ -138,6 +141,25 @@ def test_metadata_points_to_the_authorization_server(clinic: Clinic) -> None:
     assert addresses["authorize"] == found["authorization_endpoint"]
     assert addresses["token"] == found["token_endpoint"]
     assert security["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"access_minutes": 0},
+        {"access_minutes": 60 * 25},
+        {"refresh_days": 0},
+        {"refresh_days": 400},
+        {"grant_days": 50},
+        {"signing_key_days": 1},
+        {"signing_key_days": 1000},
+    ],
+    ids=str,
+)
+def test_a_server_does_not_start_with_lifetimes_that_make_no_sense(clinic: Clinic, wrong: dict[str, int]) -> None:
+    assert unsafe(clinic.settings) == []
+    concerns = unsafe(msgspec.structs.replace(clinic.settings, oauth=OAuth(**wrong)))
+    assert [concern.what for concern in concerns if next(iter(wrong)) in concern.what]
 
 
 # ── id_tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────

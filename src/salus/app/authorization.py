@@ -56,7 +56,7 @@ def authorization_of(
         lambda tenant: fhir_base(settings.base_url, tenant),
         ALGORITHMS,
         Lifetimes(
-            oauth.access_minutes * _MINUTE_MS,
+            min(oauth.access_minutes, settings.identity.token_hours * 60) * _MINUTE_MS,
             oauth.refresh_days * _DAY_MS,
             oauth.grant_days * _DAY_MS,
         ),

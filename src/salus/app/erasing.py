@@ -210,6 +210,7 @@ async def _take_rows(house: House, ctx: Context, erasure: Erasure, owner: bytes)
     for user in house.users.all_users(tenant):
         if user.party == f"Patient/{erasure.patient}" and not user.disabled:
             house.users.set_disabled(unit, tenant, user.id, disabled=True)
+    house.oauth.grants.end_patient(unit, tenant, erasure.patient)
     house.desk.keep(unit, tenant, owner, erasure)
     counted = ", ".join(f"{count} {type_}" for type_, count in Counter(erasure.records).most_common())
     entity = Entity(owner, "Patient", erasure.patient, 0, "D")

@@ -23,6 +23,9 @@ DEMO_MARK = "demo-credentials.json"
 _LONGEST_DAYS = 90
 _AUTHORITY_WARN_DAYS = 180
 _CLIENT_CA_WARN_DAYS = 60
+_LONGEST_ACCESS_MINUTES = 24 * 60
+_SHORTEST_KEY_DAYS = 2  # a key is published a day before it signs
+_LONGEST_KEY_DAYS = 400
 
 
 def unsafe(settings: Settings) -> list[Concern]:
@@ -103,8 +106,20 @@ def _base_url(settings: Settings) -> Iterator[Concern]:
         yield Concern("base_url does not start with https://.", "Set [server] base_url.")
 
 
+def _oauth(settings: Settings) -> Iterator[Concern]:
+    oauth = settings.oauth
+    if not 1 <= oauth.access_minutes <= _LONGEST_ACCESS_MINUTES:
+        words = f"access_minutes is not from 1 to {_LONGEST_ACCESS_MINUTES}."
+        yield Concern(words, "Set [oauth] access_minutes = 60.")
+    if not 1 <= oauth.refresh_days <= oauth.grant_days:
+        yield Concern("refresh_days is less than 1, or more than grant_days.", "Set [oauth] refresh_days = 100.")
+    if not _SHORTEST_KEY_DAYS <= oauth.signing_key_days <= _LONGEST_KEY_DAYS:
+        words = f"signing_key_days is not from {_SHORTEST_KEY_DAYS} to {_LONGEST_KEY_DAYS}."
+        yield Concern(words, "Set [oauth] signing_key_days = 90.")
+
+
 _Check = Callable[[Settings], Iterator[Concern]]
-_BLOCKING: tuple[_Check, ...] = (_folder, keys_unsafe, _tls, _tls_settings, _demo_passwords, _policy, _base_url)
+_BLOCKING: tuple[_Check, ...] = (_folder, keys_unsafe, _tls, _tls_settings, _demo_passwords, _policy, _base_url, _oauth)
 
 
 # ── wrong, and somebody wants it ─────────────────────────────────────────────────────────────────────────────────────

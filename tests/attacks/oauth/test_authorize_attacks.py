@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -272,6 +273,15 @@ def test_a_request_waits_for_half_an_hour(app: App, clock: HandClock) -> None:
     with pytest.raises(Problem) as raised:
         app.clinic.house.oauth.interactions.find("default", waiting.id)
     assert raised.value.kind is Kind.NOT_FOUND
+
+
+def test_somebody_of_another_tenant_answers(practice: Clinic, app: App, physician: Session) -> None:
+    waiting = app.waiting(app.authorize(app.parameters()))
+    stranger = replace(physician, user=replace(physician.user, tenant="other"))
+    assert practice.house.oauth.interactions.next_step(waiting, stranger)[0] is Step.SIGN_IN
+    with pytest.raises(Problem) as raised:
+        app.approve(waiting, stranger)
+    assert raised.value.kind is Kind.FORBIDDEN
 
 
 def test_no_is_no(app: App) -> None:

@@ -231,6 +231,23 @@ def test_without_offline_access_it_ends_with_an_idle_session(practice: Clinic, p
     assert _refused_everywhere(practice, portal, body)
 
 
+def test_nothing_outlives_the_patient_it_is_about(practice: Clinic, portal: App, physician: Session) -> None:
+    ours, others = portal.tokens(physician), portal.tokens(physician, "user/Patient.rs offline_access")
+    unit = Unit()
+    practice.house.oauth.grants.end_patient(unit, "default", "anna")
+    practice.run(practice._commit(unit))
+    assert _refused_everywhere(practice, portal, ours)
+    assert portal.refresh(others["refresh_token"]).status_code == 200
+
+
+def test_nothing_outlives_a_restore(practice: Clinic, portal: App, physician: Session) -> None:
+    body = portal.tokens(physician)
+    unit = Unit()
+    practice.house.oauth.grants.end_all(unit)
+    practice.run(practice._commit(unit))
+    assert _refused_everywhere(practice, portal, body)
+
+
 def test_time_ends_it_by_not_being_used_and_in_all(practice: Clinic, portal: App, clock: HandClock) -> None:
     unused = portal.tokens(signed_in(practice, "physician"))
     clock.forward(100 * DAY_MS)

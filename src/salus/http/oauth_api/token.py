@@ -60,7 +60,7 @@ async def _exchanged(oauth: AuthorizationServer, call: Call, client: Client, for
                 again = OAuthError("invalid_dpop_proof", problem.public, detail=problem.detail)
                 await note_refused(ctx, Unit(), again, client.id)
                 return error_told(again, headers)
-            if problem.kind is not Kind.CONFLICT:
+            if problem.kind not in {Kind.CONFLICT, Kind.NOT_FOUND}:  # NOT_FOUND: the account has just been disabled
                 raise
     raise Problem(Kind.UNAVAILABLE, "Too many requests for the same token.", "token request raced", retry_after=1)
 

@@ -209,6 +209,12 @@ class Grants:
         values = (tenant, client_handle(self._keys_of(tenant), client_id))
         add(unit, Statement("delete from oauth_grant where tenant = ? and client = ?", values, revokes=True))
 
+    def end_patient(self, unit: Unit, tenant: str, patient: str) -> None:
+        """End everything whose launch context is a patient: the patient is being erased."""
+        for grant in self._listed(tenant, "tenant", tenant):
+            if grant.allowed.patient == patient:
+                self.end(unit, tenant, grant.id)
+
     def end_all(self, unit: Unit) -> None:
         """End all grants of all tenants: after a restore, one that was taken away since would be back."""
         for table in ("oauth_grant", "oauth_code", "oauth_request"):

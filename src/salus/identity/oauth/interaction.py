@@ -296,7 +296,9 @@ class Interactions:
         return self._answer(interaction, [("error", error.error), ("error_description", error.description)])
 
     def _someone_else(self, interaction: Interaction, session: Session) -> bool:
-        """A launch belongs to whoever made it (A10)."""
+        """A request belongs to its tenant, and a launch to whoever made it."""
+        if session.user.tenant != interaction.tenant:
+            return True
         return interaction.launch is not None and interaction.launch.user != session.user.id
 
     def _answer(self, interaction: Interaction, parameters: list[tuple[str, str]]) -> str:
