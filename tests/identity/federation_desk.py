@@ -69,13 +69,14 @@ def federation(desk: Desk) -> Federation:
     keys_of, db = desk.keyring.tenant, desk.db
     providers = Providers(db, keys_of, desk.clock)
     upstream = Upstream(Outside(hospital, rival), desk.clock)
+    links = Links(db, keys_of, desk.clock)
     return Federation(
         desk,
         hospital,
         rival,
         providers,
-        Links(db, keys_of, desk.clock),
+        links,
         RelyingParty(providers, upstream, keys_of, lambda _: HOME, desk.clock),
-        Logout(db, providers, upstream, keys_of, desk.clock),
+        Logout(db, providers, links, upstream, keys_of, desk.clock),
         upstream,
     )

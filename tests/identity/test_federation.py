@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from typing import Any
@@ -297,16 +296,13 @@ def test_a_link_row_that_was_pointed_at_another_account_does_not_open(fed: Feder
 # ── sessions that the provider ends ──────────────────────────────────────────────────────────────────────────────────
 
 
-def remember(fed: Federation, session: str, *, sid: str = "there-1", subject: str = "248289761001") -> None:
-    provider, ends = fed.providers.known("default", "hospital"), fed.desk.clock.now_ms() + 3_600_000
-    fed.desk.do(
-        lambda unit: fed.logout.remember(
-            unit, "default", provider, subject=subject, sid=sid, session=session, ends_ms=ends
-        )
-    )
+def remember(fed: Federation, *, sid: str = "there-1", subject: str = "248289761001") -> None:
+    provider = fed.providers.known("default", "hospital")
+    fed.desk.do(lambda unit: fed.logout.remember(unit, "default", provider, subject=subject, sid=sid))
 
 
-def ended(fed: Federation, **change: Any) -> list[str] | str:
+def ended(fed: Federation, **change: Any) -> str:
+    """The account whose sessions a logout token ends, or the reason why it is refused."""
     now = fed.desk.clock.now_ms() // 1000
     claims = {
         "iss": fed.hospital.issuer,
@@ -322,23 +318,22 @@ def ended(fed: Federation, **change: Any) -> list[str] | str:
     typ = claims.pop("typ", "logout+jwt")
     token = fed.hospital.signed(claims, typ=typ)
     try:
-        sessions = fed.desk.do(lambda unit: fed.logout.ended(unit, "default", "hospital", token))
+        return str(fed.desk.do(lambda unit: fed.logout.ended(unit, "default", "hospital", token)))
     except Problem as problem:
         return problem.detail.removeprefix("federation: ")
-    assert isinstance(sessions, list)
-    return sorted(sessions)
 
 
-def test_the_provider_ends_one_session_or_all_of_a_person(fed: Federation) -> None:
+def test_the_provider_ends_the_sessions_of_a_person_by_subject_or_by_session(fed: Federation) -> None:
+    fed.desk.person()
     fed.register()
-    asyncio.run(fed.upstream.metadata(fed.providers.known("default", "hospital")))
-    remember(fed, "ours-1")
-    remember(fed, "ours-2", sid="there-2")
-    remember(fed, "ours-3", sid="there-3")
-    remember(fed, "of-somebody-else", sid="there-4", subject="another")
-    assert ended(fed, sid="there-1", jti="a") == ["ours-1"]
-    assert ended(fed, jti="b") == ["ours-2", "ours-3"]
-    assert ended(fed, jti="c") == []
+    link(fed)
+    remember(fed)
+    remember(fed, sid="there-4", subject="another")
+    assert ended(fed, jti="a") == "dr.amara"
+    assert ended(fed, sub=None, sid="there-1", jti="b") == "dr.amara"
+    assert ended(fed, sub="another", jti="c") == ""
+    assert ended(fed, sub=None, sid="there-4", jti="d") == ""
+    assert ended(fed, sub=None, sid="never-heard-of", jti="e") == ""
 
 
 @pytest.mark.parametrize(
@@ -358,10 +353,11 @@ def test_the_provider_ends_one_session_or_all_of_a_person(fed: Federation) -> No
     ],
 )
 def test_what_is_no_logout_token_ends_nothing(fed: Federation, change: dict[str, Any], reason: Reason) -> None:
+    fed.desk.person()
     fed.register()
-    remember(fed, "ours-1")
+    link(fed)
     assert ended(fed, **change) == reason
-    assert ended(fed) == ["ours-1"]
+    assert ended(fed) == "dr.amara"
 
 
 def test_an_identity_token_is_no_logout_token_and_the_other_way_round(fed: Federation) -> None:
@@ -374,8 +370,8 @@ def test_an_identity_token_is_no_logout_token_and_the_other_way_round(fed: Feder
 
 
 def test_a_logout_token_works_once(fed: Federation) -> None:
+    fed.desk.person()
     fed.register()
-    remember(fed, "ours-1")
-    assert ended(fed) == ["ours-1"]
-    remember(fed, "ours-2")
+    link(fed)
+    assert ended(fed) == "dr.amara"
     assert ended(fed) == Reason.REPLAYED

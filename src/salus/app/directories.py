@@ -47,7 +47,7 @@ class Directories:
             return fhir_base(base_url, tenant).removesuffix("/fhir")
 
         self.party = RelyingParty(self.providers, upstream, keys_of, address_of, clock)
-        self.logout = Logout(db, self.providers, upstream, keys_of, clock)
+        self.logout = Logout(db, self.providers, self.links, upstream, keys_of, clock)
         self.provisioning = desk(db, keys_of, people.users, _Standing(people.life, self.links), clock)
 
 

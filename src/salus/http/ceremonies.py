@@ -7,6 +7,7 @@ what was sent, and gives back what is asked next. What was refused is durable in
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
@@ -62,6 +63,11 @@ class Ceremonies:
     async def password(self, ctx: Context, secret: str, name: str, password: str) -> Asked:
         """Judge name and password; see `SignIn.password`."""
         return await self._step(ctx, self._people.sign_in.password, secret, name, password)
+
+    async def elsewhere(self, ctx: Context, secret: str, name: str, *, two_factors: bool) -> Asked:
+        """Take the word of an identity provider; see `SignIn.elsewhere`."""
+        judge = functools.partial(self._people.sign_in.elsewhere, two_factors=two_factors)
+        return await self._step(ctx, judge, secret, name)
 
     async def code(self, ctx: Context, secret: str, code: str) -> Asked:
         """Judge a code; see `SignIn.code`."""

@@ -32,6 +32,8 @@ class Factor(StrEnum):
     CODE = "code"  # of an authenticator application
     BOUND_PASSKEY = "bound-passkey"  # its key stays in one device
     SYNCED_PASSKEY = "synced-passkey"
+    ELSEWHERE = "elsewhere"  # an identity provider of others vouches for them: a first factor
+    ELSEWHERE_TWICE = "elsewhere-twice"  # one that is trusted for two factors, and says that it asked for two
     RECOVERY = "recovery"  # a saved code, or one that an administrator had made
 
 
@@ -40,8 +42,13 @@ _AMR: dict[Factor, tuple[str, ...]] = {
     Factor.CODE: ("otp",),
     Factor.BOUND_PASSKEY: ("hwk", "user"),
     Factor.SYNCED_PASSKEY: ("swk", "user"),
+    Factor.ELSEWHERE: ("fed",),
+    Factor.ELSEWHERE_TWICE: ("fed",),
     Factor.RECOVERY: ("rc",),
 }
+FIRST = frozenset({Factor.PASSWORD, Factor.ELSEWHERE})
+"""What a ceremony may begin with, and has to be followed by another factor."""
+
 PASSKEYS = frozenset({Factor.BOUND_PASSKEY, Factor.SYNCED_PASSKEY})
 
 
@@ -99,7 +106,8 @@ def prove(factors: Iterable[Factor], at_ms: int) -> Proof:
     """
     shown = set(factors)
     words = [word for factor in Factor if factor in shown for word in _AMR[factor]]
-    multi = bool(shown & PASSKEYS) or {Factor.PASSWORD, Factor.CODE} <= shown
+    alone = PASSKEYS | {Factor.ELSEWHERE_TWICE}
+    multi = bool(shown & alone) or (bool(shown & FIRST) and Factor.CODE in shown)
     acr = AAL3 if Factor.BOUND_PASSKEY in shown else AAL2 if multi else AAL1
     return Proof(tuple(dict.fromkeys([*words, "mfa"] if multi else words)), acr, at_ms)
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 import msgspec
 
-from salus.identity.assurance import AAL2, AAL3, LEVELS, PASSKEYS, Factor, Proof, prove
+from salus.identity.assurance import AAL2, AAL3, FIRST, LEVELS, PASSKEYS, Factor, Proof, prove
 from salus.identity.people_store import keyed_hash, open_row, seal_row
 from salus.identity.store import Guard, Statement, Values, add
 from salus.identity.users import KeysOf
@@ -132,7 +132,7 @@ def next_step(state: State, has: Has) -> Step:
         if Factor.PASSWORD not in shown:
             return Step.NEW_PASSWORD
     elif level < LEVELS[AAL2]:
-        if Factor.PASSWORD not in shown:
+        if not shown & FIRST:
             return Step.PASSWORD
         if Factor.RECOVERY not in shown and has.laboratory:
             return Step.DONE

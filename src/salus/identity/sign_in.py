@@ -153,6 +153,25 @@ class SignIn:
         self._in.lockout.discharge(charge)
         return self._in.go_on(unit, flow, self._with(state, held, Factor.PASSWORD), held)
 
+    def elsewhere(self, unit: Unit, tenant: str, secret: str, name: str, *, two_factors: bool) -> Asked:
+        """Take the word of an identity provider that somebody is the person of an account.
+
+        Args:
+            name: the account that is linked; in a session's ceremony it has to be that of its person.
+            two_factors: whether the provider is trusted for two factors, and says that it asked for two. Else it counts
+                as one, and a factor of ours is asked for next, or bound.
+
+        Raises:
+            Problem: UNAUTHENTICATED for another person, or an account that is disabled.
+        """
+        flow, _, has = self._in.look(tenant, secret)
+        expect(flow, has, Step.PASSWORD)
+        held = self._in.credentials.held(tenant, name)
+        if held.user is None or flow.state.name not in {"", name}:
+            raise refused()
+        factor = Factor.ELSEWHERE_TWICE if two_factors else Factor.ELSEWHERE
+        return self._in.go_on(unit, flow, self._with(flow.state, held, factor), held)
+
     def code(self, unit: Unit, tenant: str, secret: str, code: str) -> Asked:
         """Judge a code of the authenticator application.
 

@@ -58,11 +58,14 @@ class Links:
     def find(self, tenant: str, issuer: str, subject: str) -> Link | None:
         """The link of somebody at an identity provider, or None."""
         keys = self._keys_of(tenant)
-        person = person_of(keys, issuer, subject)
+        return self.of_person(tenant, person_of(keys, issuer, subject))
+
+    def of_person(self, tenant: str, person: bytes) -> Link | None:
+        """The same by the surrogate of `person_of`."""
         row = self._db.execute(
             "select handle, sealed from idp_link where tenant = ? and person = ?", (tenant, person)
         ).fetchone()
-        return None if row is None else _open(keys, person, *row)
+        return None if row is None else _open(self._keys_of(tenant), person, *row)
 
     def of_user(self, tenant: str, name: str) -> list[Link]:
         """The links of an account, oldest first."""
@@ -73,8 +76,13 @@ class Links:
         """The links to an identity provider, oldest first."""
         return self._read(self._keys_of(tenant), "idp = ?", (provider,))
 
-    def link(self, unit: Unit, tenant: str, *, provider: str, issuer: str, subject: str, name: str) -> None:
+    def link(
+        self, unit: Unit, tenant: str, *, provider: str, issuer: str, subject: str, name: str, new: bool = False
+    ) -> None:
         """Link somebody at an identity provider to an account.
+
+        Args:
+            new: the account is made in the same unit.
 
         Raises:
             Problem: INVALID for a subject that is none; the commit fails with CONFLICT when they are linked already,
@@ -87,13 +95,12 @@ class Links:
         link = Link(provider, issuer, subject, name, self._clock.now_ms())
         sealed = keys.sealer("identity").seal(msgspec.msgpack.encode(link), _place(keys, person, handle))
         account: Values = (tenant, handle)
+        if not new:  # changes nothing: its guard says whether there is such an account
+            there = Guard("select 1 from account where tenant = ? and handle = ?", account, no_account())
+            touch = "update account set disabled = disabled where tenant = ? and handle = ?"
+            add(unit, Statement(touch, account, there))
         add(
             unit,
-            Statement(  # changes nothing: its guard says whether there is such an account
-                "update account set disabled = disabled where tenant = ? and handle = ?",
-                account,
-                Guard("select 1 from account where tenant = ? and handle = ?", account, no_account()),
-            ),
             Statement(
                 "insert or ignore into idp_link(tenant, person, handle, idp, sealed) values(?,?,?,?,?)",
                 (tenant, person, handle, provider, sealed),

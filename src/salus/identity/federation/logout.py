@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of our sessions began at an identity provider, and ending them when it says so (Back-Channel Logout 1.0)."""
+"""Ending sessions here when the identity provider says that they are over there (Back-Channel Logout 1.0).
+
+It ends every session of the account in which the provider vouched for the person, on all devices: one too many ended is
+a sign-in more, one too few is a stranger at a screen.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any
 from salus.crypto.tenant_keys import TenantKeys
 from salus.identity.federation import id_token
 from salus.identity.federation.id_token import Claims
-from salus.identity.federation.links import person_of
+from salus.identity.federation.links import Links, person_of
 from salus.identity.federation.provider import Provider
 from salus.identity.federation.providers import Providers
 from salus.identity.federation.refusal import Reason, refused
@@ -22,6 +26,7 @@ from salus.kernel.db import Connection
 
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
 _TYPES = frozenset({"", "jwt", "logout+jwt"})  # section 2.4 recommends the last one; older providers leave it out
+_LONGEST_SESSION_MS = 24 * 3600 * 1000
 _REMEMBERED_MS = 15 * 60_000  # longer than a logout token is fresh
 
 
@@ -31,44 +36,52 @@ class Logout:
     Args:
         db: connection for reading.
         providers: those that are registered.
+        links: who there is who here.
         upstream: asks them for their keys.
         keys_of: keys of a tenant by its name.
         clock: the time.
     """
 
-    def __init__(self, db: Connection, providers: Providers, upstream: Upstream, keys_of: KeysOf, clock: Clock) -> None:
+    def __init__(
+        self,
+        db: Connection,
+        providers: Providers,
+        links: Links,
+        upstream: Upstream,
+        keys_of: KeysOf,
+        clock: Clock,
+    ) -> None:
         self._db = db
         self._providers = providers
+        self._links = links
         self._upstream = upstream
         self._keys_of = keys_of
         self._clock = clock
 
-    def remember(
-        self, unit: Unit, tenant: str, provider: Provider, *, subject: str, sid: str, session: str, ends_ms: int
-    ) -> None:
-        """Remember that a session of ours began at a provider.
+    def remember(self, unit: Unit, tenant: str, provider: Provider, *, subject: str, sid: str) -> None:
+        """Remember whose a session at a provider is.
 
         Args:
-            unit: takes the change, with the one that begins the session.
+            unit: takes the change.
             tenant: name of the tenant.
-            provider: where it began.
+            provider: where.
             subject: the person there.
             sid: their session there; empty if it was not named.
-            session: id of ours.
-            ends_ms: when ours ends at the latest.
         """
-        keys = self._keys_of(tenant)
-        theirs = _sid(keys, provider.issuer, sid) if sid else b""
+        if not sid:
+            return
+        keys, now = self._keys_of(tenant), self._clock.now_ms()
+        theirs, person = _sid(keys, provider.issuer, sid), person_of(keys, provider.issuer, subject)
         add(
             unit,
-            Statement("delete from idp_session where ends <= ?", (self._clock.now_ms(),)),
+            Statement("delete from idp_sid where ends <= ?", (now,)),
             Statement(
-                "insert or replace into idp_session(tenant, session, idp, person, sid, ends) values(?,?,?,?,?,?)",
-                (tenant, session, provider.id, person_of(keys, provider.issuer, subject), theirs, ends_ms),
+                "insert or replace into idp_sid(tenant, sid, idp, person, ends) values(?,?,?,?,?)",
+                (tenant, theirs, provider.id, person, now + _LONGEST_SESSION_MS),
             ),
         )
 
-    async def ended(self, unit: Unit, tenant: str, provider_id: str, token: str) -> list[str]:
+    async def ended(self, unit: Unit, tenant: str, provider_id: str, token: str) -> str:
         """Judge a logout token.
 
         Args:
@@ -78,7 +91,7 @@ class Logout:
             token: the logout token.
 
         Returns:
-            Ids of our sessions that it ends; none when it names nobody who is signed in here.
+            Login name of the account whose sessions it ends; empty when it names nobody here.
 
         Raises:
             Problem: UNAUTHENTICATED for anything that does not fit; UNAVAILABLE when the provider is away.
@@ -95,16 +108,19 @@ class Logout:
         keys = self._keys_of(tenant)
         mark = keys.surrogate("idp-logout", f"{provider.issuer}\n{jti}")
         add(unit, *once(tenant, mark, now, now + _REMEMBERED_MS, refused(Reason.REPLAYED)))
-        if sid:
-            condition, value = "sid = ?", _sid(keys, provider.issuer, sid)
-        else:
-            condition, value = "person = ?", person_of(keys, provider.issuer, subject)
-        where = (tenant, provider.id, value)
-        rows = self._db.execute(
-            f"select session from idp_session where tenant = ? and idp = ? and {condition}", where
-        ).fetchall()
-        add(unit, Statement(f"delete from idp_session where tenant = ? and idp = ? and {condition}", where))
-        return [str(session) for (session,) in rows]
+        person = self._person_of_sid(tenant, provider, sid) if sid else None
+        if person is None and subject:
+            person = person_of(keys, provider.issuer, subject)
+        link = self._links.of_person(tenant, person) if person is not None else None
+        return link.user if link is not None else ""
+
+    def _person_of_sid(self, tenant: str, provider: Provider, sid: str) -> bytes | None:
+        keys = self._keys_of(tenant)
+        row = self._db.execute(
+            "select person from idp_sid where tenant = ? and idp = ? and sid = ?",
+            (tenant, provider.id, _sid(keys, provider.issuer, sid)),
+        ).fetchone()
+        return None if row is None else row[0]
 
 
 def _logout(claims: Claims) -> tuple[str, str, str]:

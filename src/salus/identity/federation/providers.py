@@ -80,7 +80,7 @@ class Providers:
         """
         where: Values = (tenant, id_)
         add(unit, Statement("delete from idp where tenant = ? and id = ?", where, Guard(_EXISTS, where, _none())))
-        for name in ("idp_link", "idp_session"):
+        for name in ("idp_link", "idp_sid"):
             add(unit, Statement(f"delete from {name} where tenant = ? and idp = ?", where))
 
     def find(self, tenant: str, id_: str) -> Provider | None:

@@ -26,6 +26,7 @@ from salus.identity.federation.refusal import Reason, refused
 from salus.identity.federation.store import once
 from salus.identity.federation.travel import (
     MINUTES,
+    Intent,
     Travel,
     challenge_of,
     local_path,
@@ -122,6 +123,7 @@ class RelyingParty:
         tenant: str,
         provider_id: str,
         *,
+        intent: Intent = Intent.SIGN_IN,
         return_to: str = "/",
         user: str = "",
         session: str = "",
@@ -132,8 +134,9 @@ class RelyingParty:
         Args:
             tenant: name of the tenant.
             provider_id: name of the provider.
+            intent: what for.
             return_to: path of ours to go on with; anything else becomes `/`.
-            user: login name of the signed-in person who wants to link their account; empty to sign in.
+            user: login name of the signed-in person; empty to sign in.
             session: their session.
             max_age: the person must have signed in there within so many seconds; None for any time.
 
@@ -144,6 +147,7 @@ class RelyingParty:
         metadata = await self._upstream.metadata(provider)
         state = new_value()
         travel = Travel(
+            intent=intent,
             provider=provider.id,
             issuer=provider.issuer,
             names_itself=metadata.names_itself,

@@ -49,6 +49,17 @@ _SCHEMA = (
     ) strict, without rowid;
     create index idp_used_age on idp_used(ends);
     """,
+    """
+    drop table idp_session;
+    create table idp_sid(               -- sessions at providers, for logout tokens that name nothing else
+        tenant text not null,
+        sid blob not null,              -- surrogate of issuer and session
+        idp text not null,
+        person blob not null,           -- surrogate of issuer and subject
+        ends int not null,
+        primary key(tenant, sid)
+    ) strict, without rowid;
+    """,
 )
 
 

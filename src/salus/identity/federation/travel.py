@@ -12,6 +12,7 @@ import base64
 import hashlib
 import re
 import secrets
+from enum import StrEnum
 
 import msgspec
 
@@ -27,22 +28,32 @@ _LONGEST = 4000  # characters of a cookie
 _PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)
 
 
+class Intent(StrEnum):
+    """What somebody goes to an identity provider for."""
+
+    SIGN_IN = "sign-in"
+    STEP_UP = "step-up"  # to show again, in a session, that it is them
+    LINK = "link"  # to link the account of their session
+
+
 class Travel(msgspec.Struct, frozen=True, array_like=True):
     """What is remembered while the person is at the identity provider.
 
     Attributes:
+        intent: what for, see `Intent`.
         provider: name of the provider.
         issuer: whom the answer must come from.
         names_itself: whether the answer must say so.
         nonce: must stand in the identity token.
         verifier: of PKCE (RFC 7636).
         return_to: path of ours to go on with.
-        user: login name of the person who links their account; empty when signing in.
+        user: login name of the person in a session; empty when signing in.
         session: their session.
         max_age: seconds since the last sign-in at the provider, if that was asked for.
         begun_ms: milliseconds since the epoch.
     """
 
+    intent: str
     provider: str
     issuer: str
     names_itself: bool
