@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from salus.identity.federation.federation import Federation
 from salus.identity.federation.links import Links
 from salus.identity.federation.logout import Logout
 from salus.identity.federation.providers import Providers
@@ -24,9 +25,7 @@ class Directories:
     """What one process needs to deal with directories of others.
 
     Attributes:
-        providers, links: identity providers, and who there is who here.
-        party: signs people in with them.
-        logout: sessions that they may end.
+        federation: identity providers; `providers`, `links` and `party` are three of its parts.
         provisioning: people and groups that a directory keeps.
     """
 
@@ -47,7 +46,8 @@ class Directories:
             return fhir_base(base_url, tenant).removesuffix("/fhir")
 
         self.party = RelyingParty(self.providers, upstream, keys_of, address_of, clock)
-        self.logout = Logout(db, self.providers, self.links, upstream, keys_of, clock)
+        logout = Logout(db, self.providers, self.links, upstream, keys_of, clock)
+        self.federation = Federation(self.providers, self.links, self.party, logout)
         self.provisioning = desk(db, keys_of, people.users, _Standing(people.life, self.links), clock)
 
 

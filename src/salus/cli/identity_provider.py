@@ -11,7 +11,6 @@ from typing import cast
 import click
 import msgspec
 
-from salus.access.purposes import PURPOSES
 from salus.app.house import House
 from salus.audit.event import EventType
 from salus.cli.shell import as_json, data_dir, in_house, open_house, secret_from, table, tells_problems
@@ -68,7 +67,6 @@ def identity_provider() -> None:
 )
 @click.option("--create", is_flag=True, help="Make an account at the first sign-in of somebody who has none.")
 @click.option("--role", "roles", multiple=True, help="Role of such accounts; may be repeated.")
-@click.option("--purpose", default="TREAT", show_default=True, help="Purpose of use of sessions that begin there.")
 @tenant_option
 @data_dir
 @tells_problems
@@ -85,7 +83,6 @@ def add(
     trusted_amr: tuple[str, ...],
     create: bool,
     roles: tuple[str, ...],
-    purpose: str,
     tenant: str,
     data_dir: Path,
 ) -> None:
@@ -106,7 +103,6 @@ def add(
         trusted_amr=trusted_amr,
         create=create,
         roles=roles,
-        purpose=purpose,
     )
 
     async def work(house: House) -> str:
@@ -281,8 +277,6 @@ def _check_fit(house: House, provider: Provider) -> None:
     for role in provider.roles:
         if role not in known:
             raise Problem(Kind.INCORRECT, f"The policy has no role {role}. It has: {', '.join(sorted(known))}.")
-    if provider.purpose not in PURPOSES:
-        raise Problem(Kind.INCORRECT, f"There is no such purpose of use. There are: {', '.join(sorted(PURPOSES))}.")
 
 
 def _logout_uri(redirect_uri: str) -> str:

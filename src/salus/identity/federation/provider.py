@@ -42,7 +42,6 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         trusted_amr: values of `amr` that stand for a second factor; empty means that none does.
         create: whether a person who has no account gets one at the first sign-in.
         roles: what such an account may do.
-        purpose: purpose of use of sessions that begin here.
         disabled: nobody signs in with it.
         created_ms: milliseconds since the epoch.
     """
@@ -60,7 +59,6 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     trusted_amr: tuple[str, ...] = ()
     create: bool = False
     roles: tuple[str, ...] = ()
-    purpose: str = "TREAT"
     disabled: bool = False
     created_ms: int = 0
 
