@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from salus.http import table
 from salus.http.applications import application_routes
+from salus.http.federation_api import federation_routes
 from salus.http.oauth_api.table import routes_of
 from salus.http.routes import Route
 from salus.http.scim_api.table import scim_routes
@@ -15,6 +16,7 @@ from salus.web.account import AccountPages
 from salus.web.app_table import app_pages
 from salus.web.assets import Assets
 from salus.web.ceremonies import Steps
+from salus.web.elsewhere_table import elsewhere_pages
 from salus.web.enrol import EnrolPages
 from salus.web.home import Home
 from salus.web.reception import Reception
@@ -35,6 +37,11 @@ def every_route() -> tuple[Route, ...]:
         AccountPages(steps),
     )
     apps = [*routes_of(nothing), *application_routes(nothing), *scim_routes(nothing)]
-    drawn = [*pages(web), *app_pages(web.reception, nothing, nothing, 0, 0)]
+    apps += federation_routes(nothing, nothing)
+    drawn = [
+        *pages(web),
+        *elsewhere_pages(web.reception, steps, nothing),
+        *app_pages(web.reception, nothing, nothing, 0, 0),
+    ]
     made = table.routes(nothing, nothing, lambda: None, drawn, apps, user_routes(nothing))
     return made.routes

@@ -23,6 +23,7 @@ from salus.audit.reader import AuditReader
 from salus.http.applications import application_routes
 from salus.http.asgi import Application
 from salus.http.cors import Cors
+from salus.http.federation_api import federation_routes
 from salus.http.oauth_api.possession import Possession
 from salus.http.oauth_api.table import routes_of
 from salus.http.routes import Route
@@ -33,6 +34,7 @@ from salus.kernel.commit import Unit
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings, load
 from salus.web.app_table import app_pages
+from salus.web.elsewhere_table import elsewhere_pages
 from salus.web.table import pages
 
 _log = logging.getLogger(__name__)
@@ -52,7 +54,11 @@ def build_application(house: House) -> Application:
     web = web_of(house)
     reader = AuditReader(house.db, house.keyring.tenant, house.settled)
     oauth = house.settings.oauth
-    shown = [*pages(web), *app_pages(web.reception, house.oauth, house.apps, oauth.access_minutes, oauth.grant_days)]
+    shown = [
+        *pages(web),
+        *elsewhere_pages(web.reception, web.steps, house.directories.federation),
+        *app_pages(web.reception, house.oauth, house.apps, oauth.access_minutes, oauth.grant_days),
+    ]
     made = Application(
         house.services,
         house.tokens,
@@ -75,7 +81,13 @@ def build_application(house: House) -> Application:
 
 def _for_programs(house: House) -> list[Route]:
     """The routes of applications and of directories."""
-    return [*routes_of(house.oauth), *application_routes(house.apps), *scim_routes(house.directories.provisioning)]
+    directories = house.directories
+    return [
+        *routes_of(house.oauth),
+        *application_routes(house.apps),
+        *scim_routes(directories.provisioning),
+        *federation_routes(directories.federation, house.people),
+    ]
 
 
 async def _origins(house: House, tenant: str) -> frozenset[str]:

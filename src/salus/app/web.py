@@ -18,7 +18,13 @@ from salus.web.table import Web
 def web_of(house: House) -> Web:
     """Everything that draws pages."""
     people = house.people
-    steps = Steps(people, Ceremonies(people), house.access.purposes, people.passkeys.party.possible)
+    steps = Steps(
+        people,
+        Ceremonies(people),
+        house.access.purposes,
+        people.passkeys.party.possible,
+        house.directories.providers.offered,
+    )
     return Web(
         reception=Reception(house.sessions, Assets()),
         home=Home(people),

@@ -55,12 +55,14 @@ class Steps:
         ceremonies: the stories behind the steps.
         purposes_of: what a person may sign in for.
         passkeys: whether this server has an address that browsers make passkeys for.
+        elsewhere: name and title of the identity providers of others that a tenant has.
     """
 
     people: People
     ceremonies: Ceremonies
     purposes_of: PurposesOf
     passkeys: bool
+    elsewhere: Callable[[str], list[tuple[str, str]]] = lambda _: []
 
     def under_way(self, story: StepStory) -> Story:
         """A page that is a step of a ceremony; where there is none any more, the browser is sent to begin again."""
@@ -165,6 +167,7 @@ class Steps:
             secret=secret_of(uri),
             purposes=self.purposes(visit, asked) if asked is not None else [],
             least=MIN_LENGTH,
+            elsewhere=self.elsewhere(visit.tenant) if step is Step.PASSWORD else [],
         )
 
     def purposes(self, visit: Visit, asked: Asked) -> list[tuple[str, str]]:

@@ -66,7 +66,9 @@ class ElsewherePages:
         left = await self._begin(visit, Intent.LINK, visit.to(_LINKS))
         _remember(visit, left)
         title = provider.title if provider is not None else ""
-        return visit.page("account/leaving.jinja", title=title, address=left.address, host=urlsplit(left.address).netloc)
+        return visit.page(
+            "account/leaving.jinja", title=title, address=left.address, host=urlsplit(left.address).netloc
+        )
 
     async def _begin(self, visit: Visit, intent: Intent, back: str) -> Departure:
         session = visit.session
@@ -89,13 +91,14 @@ class ElsewherePages:
 
     async def back(self, visit: Visit) -> Response:
         """GET /sign-in/callback/{provider}: what the identity provider sent the browser back with."""
-        visit.cookies.append(_dropped(visit.tenant))
         try:
-            return await self._judge(visit)
+            response = await self._judge(visit)
         except Problem as problem:
             if problem.kind is not Kind.UNAUTHENTICATED:
                 raise
-            return await self._told(visit, problem, problem.public)
+            response = await self._told(visit, problem, problem.public)
+        response.headers.append(_dropped(visit.tenant))
+        return response
 
     async def _judge(self, visit: Visit) -> Response:
         ctx, tenant, unit = visit.context, visit.tenant, Unit()
@@ -143,7 +146,7 @@ class ElsewherePages:
             await ctx.commit(Unit(), event)
         if visit.session is not None:
             raise Problem(Kind.FORBIDDEN, words)
-        return self._steps.draw(visit, None, status=401, notice=words)
+        return self._steps.draw(visit, None, status=401, errors={"name": words})
 
     # ── links ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -53,7 +53,7 @@ class Travel(msgspec.Struct, frozen=True, array_like=True):
         begun_ms: milliseconds since the epoch.
     """
 
-    intent: str
+    intent: Intent
     provider: str
     issuer: str
     names_itself: bool
