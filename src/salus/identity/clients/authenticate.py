@@ -159,8 +159,7 @@ class Authenticator:
             raise _refused("An assertion counts once (jti).", "assertion shown again") from None
 
     def _find(self, tenant: str, client_id: str) -> Client | None:
-        client = self._clients.find(tenant, client_id) if 0 < len(client_id) <= _LONGEST_ID else None
-        return None if client is None or client.disabled else client
+        return self._clients.find_active(tenant, client_id) if 0 < len(client_id) <= _LONGEST_ID else None
 
 
 def _basic(header: str) -> tuple[str, str]:

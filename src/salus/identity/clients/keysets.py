@@ -15,6 +15,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from salus.identity.clients import keys
@@ -75,7 +76,7 @@ class KeySets:
     async def fit(self, client: Client, alg: str, kid: str) -> list[Key]:
         """The keys of a client with this `kid`, of the kind that the algorithm takes; none when they cannot be had."""
         if client.jwks:
-            return keys.fit(keys.read(client.jwks), alg, kid)
+            return keys.fit(_inline(client.jwks), alg, kid)
         if not client.jwks_uri:
             return []
         place = (client.tenant, client.jwks_uri)
@@ -116,6 +117,12 @@ class KeySets:
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return kept
+
+
+@lru_cache(maxsize=256)
+def _inline(text: str) -> tuple[Key, ...]:
+    """The keys in a registration, read once."""
+    return tuple(keys.read(text))
 
 
 def _lasts_ms(headers: Mapping[str, str], now_ms: int) -> int:

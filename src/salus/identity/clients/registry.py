@@ -27,6 +27,7 @@ Ending = Callable[[Unit, str, str], None]
 """(unit, tenant, client id): adds to the unit what ends all tokens and grants of a client."""
 
 _EXISTS = "select 1 from client where tenant = ? and handle = ?"
+_DECOY = bytes(16)
 _WHERE = "where tenant = ? and handle = ?"
 
 
@@ -50,6 +51,7 @@ class Clients:
         self._clock = clock
         self._purposes = purposes
         self._endings: list[Ending] = []
+        self._decoys: dict[str, bytes] = {}
         self._origins: dict[str, tuple[tuple[int, int], frozenset[str]]] = {}
 
     def ends(self, ending: Ending) -> None:
@@ -66,6 +68,20 @@ class Clients:
         handle = handle_of(keys, id)
         row = self._db.execute(f"select sealed from client {_WHERE}", (tenant, handle)).fetchone()
         return None if row is None else _open(keys, handle, row[0])
+
+    def find_active(self, tenant: str, id: str) -> Client | None:  # noqa: A002
+        """The client with this id if it is not disabled; for strangers, it takes as long whether there is one or not.
+
+        Raises:
+            Problem: NOT_FOUND for an unknown tenant.
+        """
+        client = self.find(tenant, id)
+        if client is None:
+            keys = self._keys_of(tenant)
+            if tenant not in self._decoys:
+                self._decoys[tenant] = _seal(keys, _DECOY, _nobody(tenant))
+            _open(keys, _DECOY, self._decoys[tenant])
+        return None if client is None or client.disabled else client
 
     def all(self, tenant: str) -> list[Client]:
         """All clients of a tenant by id."""
@@ -194,6 +210,21 @@ class Clients:
 def no_client() -> Problem:
     """For administrators only: an application is never told so."""
     return Problem(Kind.NOT_FOUND, "There is no such client.")
+
+
+def _nobody(tenant: str) -> Client:
+    """About as large as a client is."""
+    places = tuple(f"https://app-{number}.example/callback" for number in range(2))
+    return Client(
+        id="nobody",
+        name="nobody",
+        tenant=tenant,
+        kind="public",
+        profile="user-app",
+        auth_method="none",
+        redirect_uris=places,
+        scopes=("openid", "launch/patient", "patient/Observation.rs"),
+    )
 
 
 def _loses(old: Client, new: Client) -> bool:
