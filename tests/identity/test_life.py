@@ -245,6 +245,15 @@ def test_lost_factors_are_bound_anew_and_the_password_is_still_asked_for(desk: D
     assert refused(again.recovery, code).kind is Kind.UNAUTHENTICATED
 
 
+def test_a_reset_always_leaves_something_to_ask_for(desk: Desk) -> None:
+    desk.person()
+    desk.db.execute("update account set totp = null")
+    assert refused(reset, desk, Began.PASSWORD).kind is Kind.CONFLICT
+    desk.db.execute("update account set password = null")
+    assert refused(reset, desk, Began.FACTORS).kind is Kind.CONFLICT
+    assert reset(desk, Began.ALL)
+
+
 def test_who_lost_everything_begins_anew(desk: Desk) -> None:
     desk.person()
     enrolled(desk, reset(desk, Began.ALL), "dr.amara")

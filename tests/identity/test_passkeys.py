@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ceremonies import Browser, signed_in, with_passkey
+from ceremonies import Browser, carry_out, signed_in, with_passkey
 from hypothesis import given
 from hypothesis import strategies as st
 from identity_desk import PASSWORD, Desk
@@ -316,7 +316,13 @@ def test_a_nurse_locked_out_by_thousand_bad_passwords_still_comes_in_with_her_pa
         desk.clock.later(120)
     assert desk.people.lockout.closed("default", "dr.amara")
     assert refused(Browser(desk).begin().password).kind is Kind.THROTTLED
-    assert signed_in_with(desk, device).acr == AAL3
+    session = signed_in_with(desk, device)
+    assert session.acr == AAL3
+    assert desk.people.lockout.closed("default", "dr.amara")  # the guesses count on, whoever comes in otherwise
+    new = "amber lantern 77 mills"
+    carry_out(desk, desk.people.account.change_password, session, "", new)  # she came with a passkey
+    desk.clock.later(60)
+    assert Browser(desk).begin().password("dr.amara", new).step is Step.SECOND_FACTOR
     assert NoticeKind.PASSWORD_CLOSED in [n.kind for n in desk.people.notices.of_user("default", "dr.amara", 500)]
 
 

@@ -312,6 +312,8 @@ async def _sent(call: Call, type_: type[T]) -> T:
 
 
 def _check_roles(ctx: Context, roles: tuple[str, ...]) -> None:
+    if not roles:  # only a directory makes accounts without any
+        raise _unfit("roles", "An account has at least one role.")
     policy = ctx.services.access.policy
     if policy is None or any(role not in policy.roles for role in roles):
         raise _unfit("roles", "The policy has no such role.")

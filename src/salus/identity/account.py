@@ -22,6 +22,8 @@ from salus.identity.store import Statement, add
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 
+_PASSKEY = {"hwk", "swk"}  # RFC 8176
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
@@ -83,20 +85,14 @@ class Account:
         held, _ = self._fresh(session)
         tenant, name, user = session.user.tenant, session.user.id, session.user
         pepper = pepper_of(self._in.keys_of(tenant))
-        charge = self._in.lockout.charge(tenant, name, session.address, Secret.PASSWORD)
-        try:
-            fits = await self._in.hasher.verify(pepper, held.encoded, old)
-        except Problem:
-            self._in.lockout.discharge(charge)
-            raise
-        if not fits:
-            self._in.lockout.failed(unit, charge)
-            raise refused()
-        self._in.lockout.discharge(charge)
+        # A closed password is judged no more: whoever came with a passkey puts another in its place.
+        if not (self._in.lockout.closed(tenant, name) and _PASSKEY & set(session.amr)):
+            await self._check_old(unit, session, held, old)
         self._in.hasher.check_new(new, (tenant, name, user.display))
         hashed = await self._in.hasher.hash(pepper, new)
         self._in.credentials.replace(unit, tenant, held, encoded=hashed)
         self._in.users.end_access(unit, tenant, name, but=session.id)
+        self._in.users.unlock(unit, tenant, name)
         self._tell(unit, session, NoticeKind.PASSWORD_CHANGED)
 
     def rename_passkey(self, unit: Unit, session: Session, id_: str, label: str) -> None:
@@ -173,6 +169,19 @@ class Account:
         self._in.notices.look(unit, session.user.tenant, session.user.id)
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _check_old(self, unit: Unit, session: Session, held: Held, old: str) -> None:
+        tenant, name = session.user.tenant, session.user.id
+        charge = self._in.lockout.charge(tenant, name, session.address, Secret.PASSWORD)
+        try:
+            fits = await self._in.hasher.verify(pepper_of(self._in.keys_of(tenant)), held.encoded, old)
+        except Problem:
+            self._in.lockout.discharge(charge)
+            raise
+        if not fits:
+            self._in.lockout.failed(unit, charge)
+            raise refused()
+        self._in.lockout.discharge(charge)
 
     def _look(self, session: Session) -> tuple[Held, Has]:
         held = self._in.credentials.held(session.user.tenant, session.user.id)

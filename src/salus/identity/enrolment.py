@@ -52,6 +52,7 @@ class Enrolment:
         self._in.invitations.use(unit, tenant, state.invitation, refused())
         held = self._in.credentials.replace(unit, tenant, held, encoded=hashed)
         self._in.users.end_access(unit, tenant, state.name)
+        self._in.users.unlock(unit, tenant, state.name)
         self._tell(unit, flow, NoticeKind.PASSWORD_CHANGED)
         shown = (*state.shown, Factor.PASSWORD)
         return self._in.go_on(unit, flow, replace(state, shown=shown, password=held.digest), held)
@@ -133,6 +134,8 @@ class Enrolment:
         if state.began in _LOST:
             self._in.passkeys.remove_all(unit, tenant, state.name)
             self._in.users.end_access(unit, tenant, state.name)
+        if state.new_password:
+            self._in.users.unlock(unit, tenant, state.name)
         if state.new_password and state.began is Began.ALL:
             self._tell(unit, flow, NoticeKind.PASSWORD_CHANGED)
         lost = state.began in _LOST or Factor.RECOVERY in state.shown

@@ -212,6 +212,12 @@ class Life:
         user = self._person(tenant, name)
         if self.standing(user) is not Standing.ACTIVE:
             raise Problem(Kind.CONFLICT, "This account is not active.")
+        held = self._in.credentials.held(tenant, name)
+        has = self._in.has(tenant, held)
+        if (began is Began.PASSWORD and not (has.code or has.passkeys)) or (
+            began is Began.FACTORS and not held.encoded
+        ):
+            raise Problem(Kind.CONFLICT, "Nothing would be left to ask for. Reset all of it.")
         hold = 0 if asked_ms is None else max(0, asked_ms + HOLD_MS - self._in.clock.now_ms())
         self._in.notices.tell(unit, tenant, name, NoticeKind.RESET_BEGUN, began)
         return self._in.invitations.make(unit, tenant, name, began, hold_ms=hold)

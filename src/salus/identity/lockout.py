@@ -15,6 +15,7 @@ The wait starts before the work does, so guesses in parallel gain nothing. Unkno
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,6 +44,9 @@ class Secret(StrEnum):
 
     PASSWORD = "password"  # noqa: S105  the name of a thing
     CODE = "code"
+
+
+_SHOWN = {Secret.PASSWORD: {"pwd"}, Secret.CODE: {"otp", "rc"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +138,13 @@ class Lockout:
             )
         return charge.before[0][1] + 1 == MAX_FAILURES
 
-    def cleared(self, unit: Unit, tenant: str, name: str, address: str) -> None:
-        """Somebody proved who they are: forget the failures of the account, and those of this place."""
-        keys = self._keys_of(tenant)
-        for what in Secret:
+    def cleared(self, unit: Unit, tenant: str, name: str, address: str, amr: Iterable[str]) -> None:
+        """Somebody proved who they are: forget the failures of what they proved it with, and those of this place.
+
+        A passkey sets no count back: whoever guesses at a password must not gain by its person coming in otherwise.
+        """
+        keys, shown = self._keys_of(tenant), set(amr)
+        for what in (secret for secret, words in _SHOWN.items() if shown & words):
             for key, _ in self._keys(keys, name, address, what):
                 self._recent.pop((tenant, key), None)
                 add(unit, Statement("delete from attempt where tenant = ? and handle = ?", (tenant, key)))

@@ -307,7 +307,7 @@ class SignIn:
             session = self._in.sessions.by_id(tenant, state.session)
             if state.kind is FlowKind.BIND:
                 return Finished("", session, state.back)
-            self._in.lockout.cleared(unit, tenant, state.name, state.address)
+            self._in.lockout.cleared(unit, tenant, state.name, state.address, state.proof.amr)
             cookie, session = self._in.sessions.strengthen(unit, session, state.proof)
             return Finished(cookie, session, state.back)
         purpose = purpose or state.purpose or self._in.purpose_of(held.user.roles)
@@ -353,7 +353,7 @@ class SignIn:
         self, unit: Unit, user: User, proof: Proof, purpose: str, device: str, address: str, back: str
     ) -> Finished:
         cookie, session = self._in.sessions.begin(unit, user, proof, purpose=purpose, device=device, address=address)
-        self._in.lockout.cleared(unit, user.tenant, user.id, address)
+        self._in.lockout.cleared(unit, user.tenant, user.id, address, proof.amr)
         new = self._recognise(unit, user, device, address)
         kind = NoticeKind.NEW_DEVICE if new else NoticeKind.SIGN_IN
         self._in.notices.tell(unit, user.tenant, user.id, kind, " ".join(proof.amr), device, address)
