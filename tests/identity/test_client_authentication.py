@@ -64,6 +64,13 @@ def test_secrets_prove_a_client_in_the_way_that_it_registered(clients: ClientDes
     refused(clients.present({"client_id": "header"}))
 
 
+def test_an_empty_secret_is_as_good_as_none(clients: ClientDesk) -> None:
+    clients.register(app())
+    clients.secret(clients.register(confidential("form", "client_secret_post")))
+    assert isinstance(clients.present({"client_id": "app", "client_secret": ""}), Client)
+    refused(clients.present({"client_id": "form", "client_secret": ""}))
+
+
 def test_a_refused_header_is_answered_with_its_challenge(clients: ClientDesk) -> None:
     error = refused(clients.present({}, basic("nobody", "x")))
     assert (error.status, error.challenge.split()[0]) == (401, "Basic")

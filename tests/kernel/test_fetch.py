@@ -163,6 +163,41 @@ def test_private_addresses_are_open_for_the_named_host_and_port_alone(files: tup
     run(work())
 
 
+def test_an_address_of_version_6_is_reached_under_its_name(files: tuple[Path, Path]) -> None:
+    async def work() -> None:
+        async with Stranger(files, says(b"{}"), host="::1") as stranger:
+            fetcher = Fetcher(frozenset({"localhost"}), files[0], leads_to("::1"))
+            assert (await fetcher.get(f"https://localhost:{stranger.port}/")).body == b"{}"
+            assert b"host: localhost:" in stranger.heads[0].lower()
+
+    run(work())
+
+
+def test_the_next_address_is_tried_when_one_is_not_there(files: tuple[Path, Path]) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["::1", "127.0.0.1"]
+
+    async def work() -> None:
+        async with Stranger(files, says(b"{}")) as stranger:
+            fetcher = Fetcher(frozenset({"localhost"}), files[0], resolve)
+            assert (await fetcher.get(f"https://localhost:{stranger.port}/")).status == 200
+
+    run(work())
+
+
+def test_the_name_service_of_the_system_is_asked(files: tuple[Path, Path]) -> None:
+    async def work() -> None:
+        async with Stranger(files, says(b"{}")) as stranger:
+            assert (
+                await Fetcher(frozenset({"localhost"}), files[0]).get(f"https://localhost:{stranger.port}/")
+            ).body == b"{}"
+            with pytest.raises(Problem):
+                await Fetcher().get(f"https://localhost:{stranger.port}/")
+            assert stranger.connections == 1
+
+    run(work())
+
+
 def test_one_private_address_among_public_ones_closes_the_name() -> None:
     async def resolve(host: str, port: int) -> list[str]:
         return ["93.184.216.34", "10.0.0.1"]

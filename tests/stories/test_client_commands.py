@@ -8,12 +8,15 @@ import re
 import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from tests.docs.pages import blocks, text_of
 
 from salus.app.found import found
+from salus.app.safety import could_be_better
 from salus.cli import main
+from salus.kernel.settings import Fetch, load
 
 
 @pytest.fixture
@@ -110,3 +113,18 @@ def test_a_public_key_becomes_a_key_set_and_a_private_one_is_refused(tmp_path: P
         assert CliRunner().invoke(main, ["client", "jwks", str(file)]).exit_code == 2
     (tmp_path / "key.pem").write_text("nonsense")
     assert CliRunner().invoke(main, ["client", "jwks", str(tmp_path / "key.pem")]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"), [("localhost:9443, keys.clinic.example", True), ("10.0.0.7", False), ("", False)]
+)
+def test_doctor_says_when_keys_may_come_from_this_machine(folder: Path, hosts: str, said: bool) -> None:
+    settings = msgspec.structs.replace(load(folder), fetch=Fetch(hosts))
+    told = [concern.what for concern in could_be_better(settings) if "this machine itself" in concern.what]
+    assert bool(told) is said
+    assert not any("keys.clinic.example" in words for words in told)
+
+
+def test_doctor_misses_certificates_that_are_not_there(folder: Path) -> None:
+    settings = msgspec.structs.replace(load(folder), fetch=Fetch("", "tls/nobody.crt"))
+    assert any("ca_file" in concern.what for concern in could_be_better(settings))

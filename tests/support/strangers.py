@@ -53,7 +53,7 @@ def _name(text: str) -> x509.GeneralName:
 
 
 class Stranger:
-    """A TLS server on 127.0.0.1 that answers each connection once.
+    """A TLS server on loopback that answers each connection once.
 
     Attributes:
         port: where it listens.
@@ -61,7 +61,8 @@ class Stranger:
         connections: how many connections were opened, answered or not.
     """
 
-    def __init__(self, files: tuple[Path, Path], answer: Answer) -> None:
+    def __init__(self, files: tuple[Path, Path], answer: Answer, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.heads: list[bytes] = []
         self.connections = 0
         self.port = 0
@@ -70,7 +71,7 @@ class Stranger:
         self._context.load_cert_chain(*files)
 
     async def __aenter__(self) -> Stranger:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
+        self._server = await asyncio.start_server(self._serve, self._host, 0, ssl=self._context)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -200,6 +200,8 @@ def _private_hosts(settings: Settings) -> Iterator[Concern]:
             f"Keys of clients may be fetched from this machine itself: {', '.join(own)}. For a test laboratory only.",
             "Take it out of [fetch] private_hosts, and restart.",
         )
+    if settings.fetch.ca_file and not settings.path(settings.fetch.ca_file).is_file():
+        yield Concern("The certificates of [fetch] ca_file are not there.", "Put the file there, or empty the setting.")
 
 
 _ADVISORY: tuple[_Check, ...] = (

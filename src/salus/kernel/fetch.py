@@ -16,7 +16,9 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +29,8 @@ from salus.kernel.errors import Kind, Problem
 LIMIT_BYTES = 64 * 1024
 SECONDS = 3.0
 _AT_ONCE = 16
+_ASKING = 4  # threads
+_TRIED = 3  # addresses of one host
 _LONGEST_URL = 2_000
 _LONGEST_WAIT = 30.0
 
@@ -81,7 +85,8 @@ class Fetcher:
     ) -> None:
         self._private = private_hosts
         self._ca_file = ca_file
-        self._resolve = resolve or _resolve
+        self._resolve = resolve or self._look_up
+        self._names: ThreadPoolExecutor | None = None
         self._trust: ssl.SSLContext | None = None
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
@@ -121,22 +126,35 @@ class Fetcher:
         host, port = _place(url)
         try:
             async with asyncio.timeout(seconds), self._turn:
-                address = await self._judged(host, port)
-                return await self._exchange(method, url, (host, port, address), headers, form, limit)
+                *others, last = (await self._judged(host, port))[:_TRIED]
+                for address in others:
+                    try:
+                        return await self._exchange(method, url, (host, port, address), headers, form, limit)
+                    except httpx.ConnectError:
+                        continue  # often only one of a host's addresses can be reached
+                return await self._exchange(method, url, (host, port, last), headers, form, limit)
         except TimeoutError:
             raise _away("too slow") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ssl.SSLError, UnicodeError) as error:
             raise _away(type(error).__name__) from None
 
-    async def _judged(self, host: str, port: int) -> str:
-        """One address of the host; none is used unless all of them may be."""
+    async def _look_up(self, host: str, port: int) -> list[str]:
+        """Ask the system; in threads of its own, since a name service that does not answer keeps them for long."""
+        if self._names is None:
+            self._names = ThreadPoolExecutor(_ASKING, thread_name_prefix="names")
+        asked = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._names, asked)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+    async def _judged(self, host: str, port: int) -> list[str]:
+        """The addresses of the host; none is used unless all of them may be."""
         found = await self._resolve(host, port)
         allowed = bool({host, f"{host}:{port}"} & self._private)
         if not found or not all(may_reach(ipaddress.ip_address(each), private=allowed) for each in found):
             raise Problem(
                 Kind.INVALID, "This address is not fetched from.", "address of a network that is closed to it"
             )
-        return found[0]
+        return found
 
     async def _exchange(
         self,
@@ -202,11 +220,6 @@ def _place(url: str) -> tuple[str, int]:
     if parts.scheme != "https" or not host or "@" in parts.netloc or not plain or len(url) > _LONGEST_URL:
         raise _closed("not a plain https address")
     return host, port
-
-
-async def _resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 async def _read(answer: httpx.Response, limit: int) -> bytes:

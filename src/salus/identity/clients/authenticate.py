@@ -95,7 +95,8 @@ class Authenticator:
 
     async def _authenticate(self, tenant: str, form: Mapping[str, str], basic: str, audiences: Sequence[str]) -> Client:
         signed = "client_assertion" in form or "client_assertion_type" in form
-        if [bool(basic), "client_secret" in form, signed].count(True) > 1:
+        shared = bool(form.get("client_secret"))  # an empty one is as good as none (RFC 6749 section 2.3.1)
+        if [bool(basic), shared, signed].count(True) > 1:
             raise _refused("A client proves who it is in one way at a time.")
         if signed:
             return await self._by_assertion(tenant, form, audiences)
@@ -103,7 +104,7 @@ class Authenticator:
             client_id, secret = _basic(basic)
             _same_client(form, client_id)
             return self._by_secret(tenant, client_id, secret, "client_secret_basic")
-        if "client_secret" in form:
+        if shared:
             return self._by_secret(tenant, form.get("client_id", ""), form["client_secret"], "client_secret_post")
         client = self._find(tenant, form.get("client_id", ""))
         if client is None or client.auth_method != "none":
