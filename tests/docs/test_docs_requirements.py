@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 
 import pytest
-from tools.requirements import covered, requirements
+from tools.requirements import PAGE, covered, page, requirements
 
 from tests.docs.pages import ROOT
 
@@ -16,6 +16,20 @@ SMART = "hl7.fhir.uv.smart-app-launch_2.2.0"
 
 def test_tests_name_requirements_that_there_are() -> None:
     assert set(covered()) <= {one.id for one in requirements()}
+
+
+def test_every_requirement_has_a_test_or_a_reason() -> None:
+    tested = covered()
+    assert [one.id for one in requirements() if one.id not in tested and not one.reason] == []
+
+
+def test_a_reason_is_for_what_has_no_test() -> None:
+    tested = covered()
+    assert [one.id for one in requirements() if one.id in tested and one.reason] == []
+
+
+def test_the_page_is_made_from_the_tests() -> None:
+    assert PAGE.read_text("utf-8") == page(), "run `python tools/requirements.py`"
 
 
 def test_every_requirement_of_smart_on_servers_is_listed() -> None:

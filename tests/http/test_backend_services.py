@@ -57,6 +57,19 @@ def bearer(answer: httpx.Response) -> dict[str, str]:
     return {"authorization": f"Bearer {answer.json()['access_token']}"}
 
 
+@pytest.mark.requirement(
+    "smart@142",
+    "smart@253",
+    "smart@254",
+    "smart@255",
+    "smart@256",
+    "smart@258",
+    "smart@261",
+    "smart@266",
+    "g10@AUT-SYS-1",
+    "g10@AUT-SYS-2",
+    "g10@AUT-SYS-9",
+)
 def test_a_service_gets_a_token_for_five_minutes_and_reads_what_its_scopes_open(service: Clinic) -> None:
     answer = ask(service)
     assert answer.status_code == 200, answer.text
@@ -89,6 +102,9 @@ ASKED: list[tuple[str | None, str]] = [
 ]
 
 
+@pytest.mark.requirement(
+    "smart@240", "smart@241", "smart@250", "smart@251", "smart@259", "g10@AUT-SYS-8", "g10@AUT-SYS-10"
+)
 def test_a_service_is_given_what_was_registered_and_never_more(service: Clinic) -> None:
     for asked, granted in ASKED:
         answer = ask(service, asked)
@@ -98,6 +114,7 @@ def test_a_service_is_given_what_was_registered_and_never_more(service: Clinic) 
             assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
 
 
+@pytest.mark.requirement("smart@336", "smart@340", "g10@AUT-SYS-7")
 def test_replay_of_an_assertion_is_refused_over_http(service: Clinic) -> None:
     text = assertion()
     assert ask(service, client_assertion=text).status_code == 200

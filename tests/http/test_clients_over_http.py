@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from tests.support.clinic import PEOPLE, Clinic
 from tests.support.signed_in import just_proved
 
@@ -38,6 +39,7 @@ def added(clinic: Clinic, **other: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.requirement("smart@18", "g10@APP-REG-1")
 def test_an_administrator_registers_changes_and_removes_an_application(clinic: Clinic) -> None:
     made = added(clinic)
     assert "client_secret" not in made
@@ -108,6 +110,7 @@ def test_native_applications_may_use_loopback_addresses(clinic: Clinic) -> None:
     assert len(made["redirect_uris"]) == 3
 
 
+@pytest.mark.requirement("smart@344", "g10@APP-REG-2")
 def test_a_backend_service_needs_a_key_and_a_service_account(clinic: Clinic) -> None:
     from joserfc import jwk
 

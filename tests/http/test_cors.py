@@ -48,6 +48,7 @@ def test_pages_and_authorization_are_for_no_script(path: str) -> None:
     assert reach(path) is Reach.NOBODY
 
 
+@pytest.mark.requirement("smart@16")
 def test_any_site_reads_discovery(clinic: Clinic) -> None:
     for path in ("/fhir/metadata", "/fhir/.well-known/smart-configuration", "/oauth2/jwks"):
         answer = clinic.stranger.get(path, headers={"origin": STRANGE})
@@ -57,6 +58,7 @@ def test_any_site_reads_discovery(clinic: Clinic) -> None:
         assert (asked.status_code, asked.headers[ALLOWED]) == (204, "*")
 
 
+@pytest.mark.requirement("smart@17")
 def test_a_registered_origin_reads_records_tokens_and_errors(clinic: Clinic) -> None:
     added(clinic)
     asked = preflight(clinic, "/fhir/Patient/anna", OURS, "PUT")

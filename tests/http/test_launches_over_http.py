@@ -35,6 +35,7 @@ def start(clinic: Clinic, who: str, **wanted: Any) -> Any:
     return clinic.as_(who).post("/launches", {"client_id": "growth", **wanted})
 
 
+@pytest.mark.requirement("smart@352", "g10@AUT-PAT-2")
 def test_a_nurse_starts_an_application_for_her_patient(clinic: Clinic, app: str) -> None:
     assert clinic.as_("nurse").get("/launches").json()["applications"] == [
         {"client_id": "growth", "client_name": "Growth charts"}

@@ -7,6 +7,7 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 from tests.support.clinic import BASE, Clinic
 from tests.support.signed_in import just_proved
 
@@ -37,6 +38,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
 
 
+@pytest.mark.requirement("smart@24", "smart@316")
 def test_a_program_registers_itself_and_looks_after_its_registration(clinic: Clinic) -> None:
     answer = register(clinic, permission(clinic))
     assert answer.status_code == 201, answer.text

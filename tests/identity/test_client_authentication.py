@@ -84,6 +84,7 @@ def test_a_broken_header_is_refused(clients: ClientDesk, header: str) -> None:
     refused(clients.present({}, header))
 
 
+@pytest.mark.requirement("smart@310", "g10@AUT-SYS-6")
 @pytest.mark.parametrize("alg", ALGORITHMS)
 def test_assertions_of_each_algorithm_are_taken_from_who_registered_it(clients: ClientDesk, alg: str) -> None:
     clients.register(signer("signer", KEY_OF[alg], algorithms=(alg,)))
@@ -97,6 +98,7 @@ def test_an_algorithm_that_was_not_registered_is_refused_even_with_the_right_key
         refused(clients.present(signed(clients.assertion("signer", alg))))
 
 
+@pytest.mark.requirement("smart@249", "smart@335", "smart@337", "g10@AUT-SYS-3")
 @pytest.mark.parametrize(
     "claims",
     [
@@ -170,6 +172,7 @@ def by_hand(header: dict[str, object], claims: dict[str, object]) -> str:
     return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
 
 
+@pytest.mark.requirement("smart@338")
 def test_the_address_of_the_keys_in_a_header_may_be_the_registered_one(clients: ClientDesk) -> None:
     clients.register(signer(jwks_uri=KEYS_AT))
     clients.net.publish(key_set(RSA))
@@ -178,12 +181,14 @@ def test_the_address_of_the_keys_in_a_header_may_be_the_registered_one(clients: 
     assert clients.net.fetched == [KEYS_AT]
 
 
+@pytest.mark.requirement("smart@338")
 def test_two_keys_of_one_name_prove_nobody(clients: ClientDesk) -> None:
     twin = jwk.RSAKey.import_key(STRANGE.as_dict(private=True) | {"kid": "rsa"})
     clients.register(signer("signer", RSA, twin))
     refused(clients.present(signed(clients.assertion("signer"))))
 
 
+@pytest.mark.requirement("smart@338")
 def test_keys_of_one_name_and_different_kinds_are_told_apart(clients: ClientDesk) -> None:
     elliptic = jwk.ECKey.import_key(EC384.as_dict(private=True) | {"kid": "rsa"})
     clients.register(signer("signer", RSA, elliptic))
@@ -198,6 +203,7 @@ def test_a_key_that_names_its_algorithm_serves_no_other(clients: ClientDesk) -> 
     refused(clients.present(signed(clients.assertion("signer", "PS384"))))
 
 
+@pytest.mark.requirement("smart@335", "smart@340", "g10@AUT-SYS-6", "g10@AUT-SYS-7")
 def test_a_foreign_signature_or_a_changed_claim_is_refused(clients: ClientDesk) -> None:
     clients.register(signer())
     refused(clients.present(signed(clients.assertion("signer", key=STRANGE))))
@@ -220,6 +226,7 @@ def test_two_ways_at_once_are_refused_even_if_each_is_right(clients: ClientDesk)
     refused(clients.present({"client_id": "app"}, header))
 
 
+@pytest.mark.requirement("smart@337")
 def test_strangers_and_disabled_clients_are_refused_in_the_same_words(clients: ClientDesk) -> None:
     made = clients.register(signer())
     wrong = refused(clients.present(signed(clients.assertion("signer", key=STRANGE))))
@@ -264,6 +271,7 @@ def test_secrets_lie_nowhere_in_the_database(clients: ClientDesk) -> None:
     assert "app.example" not in kept
 
 
+@pytest.mark.requirement("smart@336")
 def test_an_assertion_counts_once(clients: ClientDesk) -> None:
     clients.register(signer())
     text = clients.assertion("signer")

@@ -29,6 +29,7 @@ def accepted(clients: ClientDesk, key: Any = RSA, alg: str = "RS384") -> bool:
     return isinstance(clients.present(signed(clients.assertion("signer", alg, key=key))), Client)
 
 
+@pytest.mark.requirement("smart@296", "smart@339", "smart@341", "g10@AUT-SYS-5")
 def test_keys_rotated_behind_a_short_cache_work_at_once_and_former_ones_end(clients: ClientDesk) -> None:
     clients.net.publish(key_set(RSA), {"cache-control": "max-age=1"})
     assert accepted(clients)
@@ -38,6 +39,7 @@ def test_keys_rotated_behind_a_short_cache_work_at_once_and_former_ones_end(clie
     assert not accepted(clients, RSA)
 
 
+@pytest.mark.requirement("smart@342")
 @pytest.mark.parametrize(
     ("headers", "kept_seconds"),
     [

@@ -92,6 +92,7 @@ def test_what_cannot_be_launched_is_not(launches: Launches, change: dict[str, An
         launches.start(Unit(), app(**change), CHART, BASE)
 
 
+@pytest.mark.requirement("smart@177", "smart@178", "smart@188")
 @pytest.mark.parametrize(
     "references",
     [
@@ -101,6 +102,8 @@ def test_what_cannot_be_launched_is_not(launches: Launches, change: dict[str, An
         [{"reference": "Nothing/1"}],
         [{"role": "x"}],
         [{"reference": "Observation/1", "surprise": 1}],
+        [{"reference": "Observation/1", "role": "sibling"}],
+        [{"reference": "Observation/1", "role": ""}],
         ["Observation/1"],
         [{"identifier": "x"}],
         [{"reference": "Observation/1"}] * 21,

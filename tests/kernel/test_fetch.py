@@ -71,6 +71,7 @@ def test_the_certificate_has_to_be_for_the_name_and_not_for_the_address(files: t
     assert stranger.heads == []
 
 
+@pytest.mark.requirement("g10@AUT-SYS-4")
 def test_a_certificate_of_an_unknown_authority_is_refused(files: tuple[Path, Path]) -> None:
     async def work() -> None:
         async with Stranger(files, says(b"{}")) as stranger:
@@ -100,6 +101,7 @@ def test_compressed_bodies_are_left_unread(files: tuple[Path, Path]) -> None:
     assert isinstance(problem, Problem)
 
 
+@pytest.mark.requirement("g10@AUT-SYS-4")
 @pytest.mark.parametrize(
     "url",
     [

@@ -70,6 +70,7 @@ def _refused(attempt: Callable[[], object]) -> bool:
     return False
 
 
+@pytest.mark.requirement("smart@231", "g10@SEC-CNN-1")
 def test_tls_1_2_is_refused_unless_set_and_1_3_keeps_hsts(served: Served) -> None:
     assert _connect(served)[0] == "TLSv1.3"
     assert _refused(lambda: _connect(served, _only_12("ALL")))

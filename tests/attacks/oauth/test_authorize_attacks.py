@@ -40,6 +40,7 @@ def sent_back(answer: httpx.Response) -> str:
     return error
 
 
+@pytest.mark.requirement("smart@18")
 @BOTH
 @pytest.mark.parametrize(
     "address",
@@ -108,6 +109,7 @@ def test_the_port_is_free_for_loopback_addresses_alone(practice: Clinic) -> None
         assert refused_here(native.authorize(native.parameters(redirect_uri=address)))
 
 
+@pytest.mark.requirement("smart@15", "smart@394")
 @BOTH
 @pytest.mark.parametrize("method", ["plain", "", "s256", "S512"])
 def test_downgrade_of_the_proof_key(app: App, portal: App, method: str, post: bool) -> None:
@@ -120,6 +122,7 @@ def test_a_proof_key_that_is_missing_or_none(app: App, challenge: str) -> None:
     assert sent_back(app.authorize(app.parameters(code_challenge=challenge))) == "invalid_request"
 
 
+@pytest.mark.requirement("smart@96", "g10@AUT-PAT-13", "g10@AUT-PAT-37")
 @BOTH
 @pytest.mark.parametrize(
     ("audiences", "error"),
@@ -166,6 +169,7 @@ def test_what_is_wrong_goes_back_to_the_application(app: App, wrong: dict[str, s
     assert sent_back(app.authorize(app.parameters(**wrong))) == error
 
 
+@pytest.mark.requirement("smart@59")
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(state=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=80))
 def test_state_comes_back_as_it_was(practice: Clinic, app: App, physician: Session, state: str) -> None:
@@ -224,6 +228,7 @@ def test_what_is_not_understood_is_dropped_and_never_widens(app: App, physician:
     assert waiting.scopes == ("user/Patient.r", "openid")
 
 
+@pytest.mark.requirement("smart@78")
 def test_an_application_gets_no_more_than_it_is_registered_for(practice: Clinic, physician: Session) -> None:
     small = App(practice, "small", scopes=("user/Patient.r", "openid"))
     assert small.waiting(small.authorize(small.parameters("user/*.cruds openid offline_access"))).scopes == (
@@ -243,6 +248,7 @@ def test_a_person_cannot_be_made_to_agree_to_more_than_was_asked(
     assert raised.value.kind is Kind.INCORRECT
 
 
+@pytest.mark.requirement("smart@164", "g10@AUT-PAT-29")
 def test_a_patient_scope_without_a_patient(app: App, physician: Session) -> None:
     waiting = app.waiting(app.authorize(app.parameters("patient/Observation.rs")))
     assert waiting.needs_patient
@@ -284,6 +290,7 @@ def test_somebody_of_another_tenant_answers(practice: Clinic, app: App, physicia
     assert raised.value.kind is Kind.FORBIDDEN
 
 
+@pytest.mark.requirement("smart@54")
 def test_no_is_no(app: App) -> None:
     waiting = app.waiting(app.authorize(app.parameters()))
     unit = Unit()

@@ -39,6 +39,7 @@ def test_the_answer_is_whole_and_nobody_keeps_it(portal: App, physician: Session
     assert answer.headers["pragma"] == "no-cache"
 
 
+@pytest.mark.requirement("smart@31", "g10@AUT-PAT-31")
 @pytest.mark.parametrize(
     ("verifier", "error"),
     [

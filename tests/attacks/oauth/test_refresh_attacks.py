@@ -72,6 +72,7 @@ def test_the_grace_is_for_the_same_program_alone(portal: App, physician: Session
     assert not works(portal, first.json()["access_token"])
 
 
+@pytest.mark.requirement("smart@104")
 @pytest.mark.parametrize(
     "scope",
     ["patient/*.rs", "patient/Observation.cruds", "user/Observation.rs", "patient/Observation.*", "fhirUser", "evil"],
@@ -89,6 +90,7 @@ def test_narrowing_with_a_refresh_token(portal: App, physician: Session) -> None
     assert portal.refresh(new["refresh_token"]).json()["scope"] == body["scope"]  # the grant is as wide as before
 
 
+@pytest.mark.requirement("smart@103")
 def test_a_refresh_token_of_another_application(app: App, portal: App, physician: Session) -> None:
     body = portal.tokens(physician)
     assert refused(app.refresh(body["refresh_token"]))
@@ -96,6 +98,7 @@ def test_a_refresh_token_of_another_application(app: App, portal: App, physician
     assert refused(portal.refresh(body["refresh_token"]))
 
 
+@pytest.mark.requirement("g10@AUT-PAT-23")
 @pytest.mark.parametrize("token", ["x", "salus-refresh_" + "A" * 43, "\u0000" * 20])
 def test_refresh_tokens_that_nobody_gave(portal: App, token: str) -> None:
     assert refused(portal.refresh(token))
@@ -173,6 +176,7 @@ def test_another_process_notices_within_a_second(
         assert practice.run(beside.get("/fhir/Patient/anna", headers=headers)).status_code == 401
 
 
+@pytest.mark.requirement("g10@PAR-1")
 def test_taken_away_by_the_person(practice: Clinic, portal: App, physician: Session) -> None:
     body = portal.tokens(physician)
     mine = practice.house.oauth.grants.of_user("default", "a-physician")
@@ -205,6 +209,7 @@ def test_disabled_and_enabled_again(practice: Clinic, portal: App) -> None:
         assert _refused_everywhere(practice, portal, body)
 
 
+@pytest.mark.requirement("smart@100", "smart@366")
 def test_without_offline_access_it_ends_with_the_session(practice: Clinic, portal: App) -> None:
     session = signed_in(practice, "physician")
     online = portal.tokens(session, "patient/*.rs launch/patient online_access")
@@ -248,6 +253,7 @@ def test_nothing_outlives_a_restore(practice: Clinic, portal: App, physician: Se
     assert _refused_everywhere(practice, portal, body)
 
 
+@pytest.mark.requirement("g10@AUT-PAT-21", "g10@AUT-PAT-22")
 def test_time_ends_it_by_not_being_used_and_in_all(practice: Clinic, portal: App, clock: HandClock) -> None:
     unused = portal.tokens(signed_in(practice, "physician"))
     clock.forward(100 * DAY_MS)

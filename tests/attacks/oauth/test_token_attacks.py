@@ -39,6 +39,7 @@ def test_a_token_in_a_form_or_in_a_cookie_is_no_token(
     assert {post.status_code, cookie.status_code} == {401}
 
 
+@pytest.mark.requirement("smart@95")
 def test_a_token_does_what_its_scopes_say_and_no_more(practice: Clinic, portal: App, physician: Session) -> None:
     token = portal.tokens(physician, "user/Patient.r openid")["access_token"]
     assert portal.get("/fhir/Patient/anna", token).status_code == 200
@@ -54,6 +55,7 @@ def test_scopes_never_give_what_the_roles_do_not(practice: Clinic, portal: App) 
         assert portal.get(path, token).status_code == own.get(path).status_code
 
 
+@pytest.mark.requirement("smart@96")
 def test_a_token_of_one_tenant_at_another(practice: Clinic, portal: App, physician: Session) -> None:
     token = portal.tokens(physician)["access_token"]
     assert portal.get("/t/other/fhir/Patient/anna", token).status_code == 401
@@ -117,6 +119,7 @@ def test_introspection_of_what_is_none_of_ones_business(
     assert ask(watcher, others["access_token"]).json()["active"] is True
 
 
+@pytest.mark.requirement("smart@272")
 def test_introspection_of_what_does_not_work(practice: Clinic, portal: App, watcher: App, physician: Session) -> None:
     body = portal.tokens(physician)
     portal.token({"token": body["access_token"]}, "/oauth2/revoke")

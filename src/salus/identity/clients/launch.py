@@ -36,6 +36,7 @@ _LONGEST_HANDLE = 100
 _MOST_REFERENCES = 20
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 _REFERENCE = re.compile(r"([A-Z][A-Za-z]{2,63})/[A-Za-z0-9.-]{1,64}", re.ASCII)
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S")
 _MEMBERS = {"reference", "canonical", "identifier", "type", "role"}
 
 
@@ -179,10 +180,13 @@ def _is_context(value: Any) -> bool:
         return False
     if "identifier" in value and not isinstance(value["identifier"], dict):
         return False
+    role = value.get("role", "launch")
+    if role != "launch" and not _ABSOLUTE.match(role):  # SMART defines no other role that is relative
+        return False
     if "reference" not in value:
         return True
     found = _REFERENCE.fullmatch(value["reference"])
-    own_place = found is not None and found[1] in {"Patient", "Encounter"} and value.get("role", "launch") == "launch"
+    own_place = found is not None and found[1] in {"Patient", "Encounter"} and role == "launch"
     return found is not None and found[1] in resource_types() and not own_place
 
 
