@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole way: a passkey, an application over npm `fhirclient`, a part of what it asks for, and the end of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.clinic import condition, heart_rate, patient
+from tests.support.served import salus
+from tests.web.browser.smart_app import LIBRARY, SmartApp
+from tests.web.browser.stage import PASSWORD, Stage, Visitor
+
+SCOPE = "launch/patient openid fhirUser patient/Patient.r patient/Observation.rs patient/Condition.rs"
+
+
+def _fill(stage: Stage) -> None:
+    """One patient with a heart rate and a problem."""
+    data = ("--data-dir", stage.folder)
+    salus("user", "add", "feed", "--service", "--role", "service", *data)
+    token = salus("token", "issue", "feed", "--purpose", "TREAT", *data).stdout.strip().splitlines()[-1]
+    with stage.served.client(token) as client:
+        for resource in (patient("anna", "Ångström", "1980-02-29"), heart_rate("anna", 61, "pulse"), condition("anna")):
+            address = f"/fhir/{resource['resourceType']}"
+            done = client.put(f"{address}/{resource['id']}", json=resource) if "id" in resource else None
+            done = done or client.post(address, json=resource)
+            assert done.status_code == 201, done.text
+
+
+@pytest.fixture
+def smart_app(stage: Stage, tmp_path: Path) -> SmartApp:
+    if not LIBRARY.exists():
+        pytest.skip("the clients from npm are not installed (tests/clients/install.sh)")
+    _fill(stage)
+    app = SmartApp(tmp_path / "app", stage.folder / "tls", f"{stage.base}/fhir", SCOPE)
+    words = ("--name", "Growth chart", "--redirect", f"{app.base}/index.html", "--origin", app.base)
+    scopes = [part for scope in SCOPE.split() for part in ("--scope", scope)]
+    salus("client", "add", "growth", *words, *scopes, "--data-dir", stage.folder)
+    return app
+
+
+def test_from_a_passkey_to_the_end_of_its_access(stage: Stage, smart_app: SmartApp) -> None:
+    ada, visitor = stage.person(), Visitor(stage)
+    page = visitor.page
+    try:
+        visitor.key()
+        visitor.sign_in(ada)
+        visitor.go("/account")
+        visitor.press("Add a passkey")
+        if "Password" in page.locator("main").inner_text():
+            page.fill("#password", PASSWORD)
+            visitor.press("Go on")
+        page.fill("#label", "Security key")
+        visitor.press("Make a passkey")
+        page.wait_for_url("**/account**")
+        page.get_by_role("button", name="Sign out").click()
+
+        page.goto(f"{smart_app.base}/launch.html")  # nobody is signed in: a passkey is asked for on the way
+        page.wait_for_url("**/sign-in**")
+        visitor.press("Use a passkey")
+        page.wait_for_url("**/authorize/**")
+        visitor.choose()
+        assert visitor.says().endswith("Choose a patient")
+        page.fill("#name", "ång")
+        visitor.press("Search")
+        page.get_by_label("Ångström").check()
+        visitor.press("Go on")
+        assert visitor.says() == "Allow Growth chart?"
+        page.get_by_label("Read name, birth date, address and contact details").check()
+        page.locator("summary", has_text="Only a part of it").first.click()
+        page.get_by_label("Vital signs", exact=True).check()
+        visitor.press("Allow")
+
+        page.wait_for_url(f"{smart_app.base}/index.html**")
+        expect(page.locator("#patient")).to_have_text("Ångström")
+        expect(page.locator("#vitals")).to_have_text("1 vital signs")
+        expect(page.locator("#problems")).to_have_text("403")
+
+        beside = visitor.context.new_page()
+        beside.goto(f"{stage.base}/account/apps")
+        beside.get_by_role("button", name="Take it back").click()
+        expect(beside.get_by_text("You have not allowed any application")).to_be_visible()
+        page.click("#again")
+        expect(page.locator("#failed")).to_have_text("401")
+    finally:
+        visitor.close()
+        smart_app.close()
