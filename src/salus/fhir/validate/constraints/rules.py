@@ -19,7 +19,8 @@ ELSEWHERE: Final = frozenset(
     {"dom-2", "dom-3", "dom-4", "dom-5", "ele-1", "ext-1", "per-1", "ref-1", "rng-2", "txt-1", "txt-2"}
 )
 _NAME: Final = "name.matches('[A-Z]([A-Za-z0-9_]){0,254}')"
-# Expressions that R4 published with a mistake, and what their words say. HL7's validator corrects them too.
+# Expressions that R4 published with a mistake, and what their words say. HL7's validator corrects the same but que-7
+# (org.hl7.fhir.core, FHIRPathExpressionFixer).
 _MEANT: Final = {
     # `Boolean` is FHIRPath's own type; an answer is of FHIR's.
     "operator = 'exists' implies (answer is Boolean)": "operator = 'exists' implies (answer is boolean)",
