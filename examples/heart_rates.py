@@ -124,7 +124,8 @@ def main() -> None:
     tokens = server.call(server.smart["token_endpoint"], {**form, "code": answer["code"], "code_verifier": verifier})
     patient, token = tokens["patient"], tokens["access_token"]
     print(f"Granted: {tokens['scope']}\n")
-    for what in (f"Observation?patient={patient}&code={HEART_RATE}&_sort=-date&_count=5", f"Condition?patient={patient}"):
+    latest = f"Observation?patient={patient}&code={HEART_RATE}&_sort=-date&_count=5"
+    for what in (latest, f"Condition?patient={patient}"):
         try:
             page = server.call(f"{server.base}/{what}", token=token)
         except HTTPError as error:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-
 from tests.support.clinic import condition, heart_rate, patient
 from tests.support.served import salus
 from tests.web.browser.smart_app import LIBRARY, SmartApp
