@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.support.clinic import condition, heart_rate, patient
 from tests.support.served import salus
 from tests.web.browser.smart_app import LIBRARY, SmartApp
-from tests.web.browser.stage import PASSWORD, Stage, Visitor
+from tests.web.browser.stage import PASSWORD, Person, Stage, Visitor
 
 SCOPE = "launch/patient openid fhirUser patient/Patient.r patient/Observation.rs patient/Condition.rs"
 
@@ -26,6 +26,24 @@ def _fill(stage: Stage) -> None:
             done = client.put(f"{address}/{resource['id']}", json=resource) if "id" in resource else None
             done = done or client.post(address, json=resource)
             assert done.status_code == 201, done.text
+
+
+def _enrol(stage: Stage, visitor: Visitor, person: Person) -> None:
+    """Accept an invitation with a passkey, and go away."""
+    page = visitor.page
+    visitor.go("/sign-in/invitation")
+    page.fill("#name", person.name)
+    page.fill("#code", stage.invite(person))
+    visitor.press("Go on")
+    page.fill("#password", PASSWORD)
+    page.fill("#again", PASSWORD)
+    visitor.press("Go on")
+    page.fill("#label", "Security key")
+    visitor.press("Make a passkey")
+    page.check("#kept")
+    visitor.press("Go on")
+    visitor.choose()
+    page.get_by_role("button", name="Sign out").click()
 
 
 @pytest.fixture
@@ -45,17 +63,7 @@ def test_from_a_passkey_to_the_end_of_its_access(stage: Stage, smart_app: SmartA
     page = visitor.page
     try:
         visitor.key()
-        visitor.sign_in(ada)
-        visitor.go("/account")
-        visitor.press("Add a passkey")
-        if "Password" in page.locator("main").inner_text():
-            page.fill("#password", PASSWORD)
-            visitor.press("Go on")
-        page.fill("#label", "Security key")
-        visitor.press("Make a passkey")
-        page.wait_for_url("**/account**")
-        page.get_by_role("button", name="Sign out").click()
-
+        _enrol(stage, visitor, ada)
         page.goto(f"{smart_app.base}/launch.html")  # nobody is signed in: a passkey is asked for on the way
         page.wait_for_url("**/sign-in**")
         visitor.press("Use a passkey")
