@@ -7,25 +7,12 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from tests.support.clinic import condition, heart_rate, patient
 from tests.support.served import salus
+from tests.web.browser.records import fill
 from tests.web.browser.smart_app import LIBRARY, SmartApp
 from tests.web.browser.stage import PASSWORD, Person, Stage, Visitor
 
 SCOPE = "launch/patient openid fhirUser patient/Patient.r patient/Observation.rs patient/Condition.rs"
-
-
-def _fill(stage: Stage) -> None:
-    """One patient with a heart rate and a problem."""
-    data = ("--data-dir", stage.folder)
-    salus("user", "add", "feed", "--service", "--role", "service", *data)
-    token = salus("token", "issue", "feed", "--purpose", "TREAT", *data).stdout.strip().splitlines()[-1]
-    with stage.served.client(token) as client:
-        for resource in (patient("anna", "Ångström", "1980-02-29"), heart_rate("anna", 61, "pulse"), condition("anna")):
-            address = f"/fhir/{resource['resourceType']}"
-            done = client.put(f"{address}/{resource['id']}", json=resource) if "id" in resource else None
-            done = done or client.post(address, json=resource)
-            assert done.status_code == 201, done.text
 
 
 def _enrol(stage: Stage, visitor: Visitor, person: Person) -> None:
@@ -50,7 +37,7 @@ def _enrol(stage: Stage, visitor: Visitor, person: Person) -> None:
 def smart_app(stage: Stage, tmp_path: Path) -> SmartApp:
     if not LIBRARY.exists():
         pytest.skip("the clients from npm are not installed (tests/clients/install.sh)")
-    _fill(stage)
+    fill(stage)
     app = SmartApp(tmp_path / "app", stage.folder / "tls", f"{stage.base}/fhir", SCOPE)
     words = ("--name", "Growth chart", "--redirect", f"{app.base}/index.html", "--origin", app.base)
     scopes = [part for scope in SCOPE.split() for part in ("--scope", scope)]
