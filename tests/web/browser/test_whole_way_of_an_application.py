@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+
 from tests.support.served import salus
 from tests.web.browser.records import fill
 from tests.web.browser.smart_app import LIBRARY, SmartApp
@@ -54,8 +56,10 @@ def test_from_a_passkey_to_the_end_of_its_access(stage: Stage, smart_app: SmartA
         page.goto(f"{smart_app.base}/launch.html")  # nobody is signed in: a passkey is asked for on the way
         page.wait_for_url("**/sign-in**")
         visitor.press("Use a passkey")
-        page.wait_for_url("**/authorize/**")
+        page.wait_for_url(re.compile(r"/(sign-in/step|authorize/[\w-]+)$"))
+        expect(page.locator("h1")).not_to_have_text("Sign in")
         visitor.choose()
+        page.wait_for_url(re.compile(r"/authorize/[\w-]+$"))
         assert visitor.says().endswith("Choose a patient")
         page.fill("#name", "ång")
         visitor.press("Search")
