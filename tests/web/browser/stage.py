@@ -72,6 +72,7 @@ class Stage:
         self.served = Served(self.folder, self.port)
         self.base = self.served.base
         self.people = 0
+        self.filled = False  # with the records of `records.fill`
         self.play(self._open)
 
     def play(self, act: Callable[[], T]) -> T:
