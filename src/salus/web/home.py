@@ -11,6 +11,8 @@ from salus.web.account import instant_words
 from salus.web.reception import Visit
 
 TILES: list[tuple[str, str, str]] = [
+    ("/launch", "Open an application", "With a patient of yours; you decide what it may see."),
+    ("/account/apps", "Applications", "Those that act in your name, and how to take that back."),
     ("/account", "Ways to sign in", "Passkeys, authenticator app, password and recovery codes."),
     ("/account/sessions", "Devices", "Where you are signed in. Sign a device out from here."),
     ("/account/history", "History", "Your sign-ins, and what was changed in your account."),
