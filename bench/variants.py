@@ -22,10 +22,12 @@ from salus.app.server import FOLDER_VARIABLE, build_application
 from salus.audit.event import Event
 from salus.audit.log import AuditLog
 from salus.crypto.keyring import Keyring, TenantKeys
+from salus.freshness.manifest import Manifest
 from salus.http.asgi import Application
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit, Writer
 from salus.kernel.settings import Settings, load
+from salus.records.store.marks import Marking
 
 _NOT_ENCRYPTED = ("audit-body", "page")  # sealers that are replaced; secrets of accounts stay sealed
 
@@ -176,6 +178,35 @@ class _AllowAll:
         return permit
 
 
+# ── null manifest ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _NullManifest:
+    """Follows no row and vouches for everything."""
+
+    def __init__(self, real: Manifest) -> None: ...
+    def follow(self, db: object) -> None: ...
+    def vouch(self, db: object, tenant: str, head: bytes) -> None: ...
+    def seal(self, db: object) -> None: ...
+
+    def missing(self, db: object) -> list[str]:
+        return []
+
+    def stated(self, db: object, tenant: str) -> None: ...
+
+
+class _NullMarking:
+    """Rows without marks of their tokens."""
+
+    def __init__(self, real: Marking) -> None: ...
+
+    def tenant(self, name: str) -> _NullMarking:
+        return self
+
+    def of(self, seq: int, terms: str) -> bytes:
+        return b""
+
+
 # ── factories ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -193,6 +224,9 @@ VARIANTS = {
     "everything": Variant("everything on", "salus.app.server:application", Stand),
     "null-cipher": Variant("null cipher", "bench.variants:null_cipher", lambda: Stand(keyring=_NullKeyring)),
     "null-audit": Variant("null audit", "bench.variants:null_audit", lambda: Stand(audit=_NullAudit), reads_wait=False),
+    "null-manifest": Variant(
+        "null manifest", "bench.variants:null_manifest", lambda: Stand(manifest=_NullManifest, marking=_NullMarking)
+    ),
     "allow-all": Variant("allow all", "bench.variants:allow_all", lambda: Stand(access=_AllowAll)),
 }
 
@@ -214,6 +248,11 @@ def null_cipher() -> Application:
 def null_audit() -> Application:
     """Nothing is written to the audit log."""
     return _application("null-audit")
+
+
+def null_manifest() -> Application:
+    """Rows are counted by nobody."""
+    return _application("null-manifest")
 
 
 def allow_all() -> Application:

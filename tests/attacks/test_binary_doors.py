@@ -230,8 +230,9 @@ def test_chunks_that_were_moved_changed_or_cut_are_refused(clinic: Clinic, how: 
     for key, path in (("a", a), ("b", b)):
         parts = service.find(f"Binary?_id={path.rpartition('/')[2]}")[0]["_data"]["extension"][0]["extension"]
         names[key] = bytes.fromhex(next(part["valueId"] for part in parts if part["url"] == "name"))
-    for statement in TAMPERING[how].split(";"):
-        clinic.house.db.execute(statement, {key: name for key, name in names.items() if f":{key}" in statement})
+    with clinic.behind() as db:
+        for statement in TAMPERING[how].split(";"):
+            db.execute(statement, {key: name for key, name in names.items() if f":{key}" in statement})
     got, failed = clinic.run(_broken_off(clinic, a))
     assert failed
     assert SECRET.startswith(got)

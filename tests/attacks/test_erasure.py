@@ -216,9 +216,11 @@ def test_attack_old_key_table_beside_the_keys_of_today(woven: Clinic, tmp_path: 
 def test_attack_empty_a_row_to_make_it_look_erased(woven: Clinic) -> None:
     """Only the mark under the tenant's key says that somebody was erased."""
     owner = woven.house.desk.owner("default", "bert")
-    woven.house.db.execute("update record set body=x'', deleted=1 where owners=?", (owner,))
+    with woven.behind() as db:
+        db.execute("update record set body=x'', deleted=1 where owners=?", (owner,))
     assert woven.as_("service").get("/fhir/Patient/bert").status_code == 500
-    woven.house.db.execute("insert into erased values('default', ?, 0, zeroblob(32))", (owner,))
+    with woven.behind() as db:
+        db.execute("insert into erased values('default', ?, 0, zeroblob(32))", (owner,))
     assert woven.as_("service").get("/fhir/Patient/bert").status_code == 500
 
 
@@ -258,8 +260,8 @@ def test_only_who_may_asks(clinic: Clinic) -> None:
 def test_an_approval_does_not_pass_to_another_patient(clinic: Clinic) -> None:
     clinic.run(erasing.request(clinic.house, actor(clinic, "security-officer"), "anna", "r"))
     clinic.run(erasing.second(clinic.house, actor(clinic, "privacy-officer"), "anna"))
-    db, desk = clinic.house.db, clinic.house.desk
-    db.execute("update erasure set owner=?", (desk.owner("default", "bert"),))
+    with clinic.behind() as db:
+        db.execute("update erasure set owner=?", (clinic.house.desk.owner("default", "bert"),))
     assert refused(clinic, erasing.execute(clinic.house, "default", "bert")).kind is Kind.FAULT
 
 

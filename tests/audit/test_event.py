@@ -28,6 +28,7 @@ def test_names_tell_the_room_and_what_was_done() -> None:
         "index",
         "backup",
         "erasure",
+        "store",
         "request",
         "page",
         "oauth",

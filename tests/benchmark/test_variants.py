@@ -42,7 +42,8 @@ async def _story(variant: str, folder: Path, tokens: dict[str, str]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("variant", "entries"), [("everything", 3), ("null-cipher", 3), ("null-audit", 0), ("allow-all", 3)]
+    ("variant", "entries"),
+    [("everything", 3), ("null-cipher", 3), ("null-audit", 0), ("null-manifest", 3), ("allow-all", 3)],
 )
 def test_a_variant_answers_and_audits_as_its_name_says(variant: str, entries: int, tmp_path: Path) -> None:
     folder = tmp_path / "data"

@@ -91,7 +91,7 @@ def test_the_data_folder_holds_what_the_architecture_lists(clinic: Clinic) -> No
     found = {str(file.relative_to(clinic.folder)) for file in clinic.folder.rglob("*") if file.is_file()}
     kinds = {name: name if name in listed else f"{Path(name).parent}/*{Path(name).suffix}" for name in found}
     assert set(kinds.values()) <= listed
-    with_use = ("backup", "knowledge.", "journals/", "keys/unseal.", "checkpoints/default.")
+    with_use = ("backup", "verif", "knowledge.", "journals/", "keys/unseal.", "checkpoints/default.")
     later = {name for name in listed if name.startswith(with_use)}  # made with the first use
     assert listed - set(kinds.values()) <= {DEMO_MARK, *later}
 

@@ -185,15 +185,18 @@ def test_two_processes_another_one_notices_what_became_ready(clinic: Clinic) -> 
 def test_after_a_new_version_of_indexing_searches_open_records_until_all_are_indexed(clinic: Clinic) -> None:
     service = clinic.as_("service")
     put_all(service, patient("p", "green"))
-    db = clinic.house.db
-    db.execute("update record set indexed=0")
-    db.execute("delete from blind_token")
-    db.execute("insert or replace into index_state(tenant, version, definitions, changes) values('default', 0, 0, 1)")
+    with clinic.behind() as db:
+        db.execute("update record set indexed=0")
+        db.execute("delete from blind_token")
+        db.execute(
+            "insert or replace into index_state(tenant, version, definitions, changes) values('default', 0, 0, 1)"
+        )
     assert ids(clinic, "Patient?birthdate=1980-02-29") == ["anna"]  # found without its tokens
     assert "the index itself" in [each.words for each in pending(operator(clinic.house, "default"))]
     assert index_all(clinic) == []
     assert ids(clinic, "Patient?birthdate=1980-02-29") == ["anna"]
-    assert db.execute("select count(*) from record where current=1 and deleted=0 and indexed=0").get == 0
+    left = "select count(*) from record where current=1 and deleted=0 and indexed=0"
+    assert clinic.house.db.execute(left).get == 0
 
 
 def test_attack_a_nurse_cannot_define_parameters(clinic: Clinic) -> None:

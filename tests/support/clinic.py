@@ -7,7 +7,8 @@ Requests go through the whole ASGI application in this process; `tests.support.s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from salus.app.server import build_application
 from salus.audit.reader import AuditReader
 from salus.kernel.clock import Clock, Elapsed
 from salus.kernel.commit import Unit
+from salus.kernel.db import Connection, open_database
 from salus.kernel.settings import Keys, Limits, Settings
 from salus.records.context import Context
 
@@ -170,6 +172,13 @@ class Clinic:
             self._tokens[name], _ = self.house.tokens.issue(unit, user, PEOPLE[name][1])
             self.run(self._commit(unit))
         return self._tokens[name]
+
+    @contextmanager
+    def behind(self) -> Iterator[Connection]:
+        """The database as somebody with its page key opens it: nothing of Salus notices what is done there."""
+        key = self.house.keyring.page_key("records")
+        with closing(open_database(self.folder / "records.db", key)) as db:
+            yield db
 
     def log(self) -> AuditReader:
         """The audit log, when it has everything that was answered."""

@@ -10,9 +10,9 @@ It is no register of who works here, and it does not judge which relationship is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection, migrate
@@ -106,6 +106,12 @@ class Relations:
             (tenant, party, owner),
         ).fetchone()
         return found is not None
+
+    def all(self, tenant: str) -> Iterator[tuple[bytes, bytes, str, bytes]]:
+        """Every relationship: party, owner, kind, and the record that states it."""
+        sql = "select party, owner, kind, source from relation where tenant = ?"
+        found: Any = self._db.execute(sql, (tenant,))
+        yield from found
 
 
 class RelationWrites:

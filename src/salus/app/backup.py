@@ -65,6 +65,10 @@ class _Last(msgspec.Struct, frozen=True):
     place: str
     number: int
     digest: str
+    at: str = ""  # of its manifest; of a drill: when it was
+
+
+_DRILL = "drill"  # beside the streams: which backup was restored on trial, and when
 
 
 # ── places and keys ─────────────────────────────────────────────────────────────────────────────────────────
@@ -112,6 +116,23 @@ def remembered(settings: Settings, stream: Stream) -> Known | None:
     last = _memory(settings.folder).get(stream)
     place = backup.place if stream is Stream.DATA else backup.keys_place
     return Known(last.number, last.digest) if last and last.place == _address(settings, place) else None
+
+
+def last_made(settings: Settings) -> str:
+    """When the newest backup of the data was made, as an instant; "" when it is not known that there is one."""
+    last = _memory(settings.folder).get(Stream.DATA)
+    return last.at if last and last.place == _address(settings, settings.backup.place) else ""
+
+
+def last_drill(settings: Settings) -> str:
+    """When a backup was last restored on trial without findings; "" for never."""
+    last = _memory(settings.folder).get(_DRILL)
+    return last.at if last else ""
+
+
+def drilled(settings: Settings, signed: Manifest, digest: str, at: str) -> None:
+    """Remember a drill that found nothing."""
+    _keep(settings, _DRILL, _Last(_address(settings, settings.backup.place), signed.number, digest, at))
 
 
 def _address(settings: Settings, place: str) -> str:
@@ -287,7 +308,11 @@ def _memory(folder: Path) -> dict[str, _Last]:
 def _remember(settings: Settings, stream: Stream, signed: Signed) -> None:
     backup = settings.backup
     address = _address(settings, backup.place if stream is Stream.DATA else backup.keys_place)
-    memory = _memory(settings.folder) | {str(stream): _Last(address, signed.manifest.number, signed.digest)}
+    _keep(settings, stream, _Last(address, signed.manifest.number, signed.digest, signed.manifest.at))
+
+
+def _keep(settings: Settings, name: str, last: _Last) -> None:
+    memory = _memory(settings.folder) | {str(name): last}
     draft = settings.folder / f"{_MEMORY}.new"
     draft.write_bytes(msgspec.json.encode(memory))
     draft.chmod(0o600)

@@ -15,11 +15,14 @@ from salus.app import safety
 from salus.app.certificates import days_left
 from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, KNOWLEDGE, policy_text
 from salus.app.providers import provider_of
+from salus.app.safety_backups import backups_could_be_better
 from salus.app.schedule import NAMES, planned
+from salus.app.verifying import compare
 from salus.audit.verify import verify
 from salus.crypto.keyring import Keyring, open_keyring
 from salus.crypto.kms.provider import KeyProvider
 from salus.fhir.validate.validator import Validator
+from salus.freshness.manifest import Manifest, present
 from salus.kernel.clock import SystemClock
 from salus.kernel.db import Connection, open_database
 from salus.kernel.errors import Problem
@@ -28,10 +31,12 @@ from salus.knowledge.library import Library
 from salus.knowledge.packages import installed
 from salus.knowledge.systems import loaded
 from salus.records.store.defined import kept, state
+from salus.records.store.marks import Marking
 from salus.records.store.schema import MIGRATIONS, ROOM
 
 _PROBES = 20
 _SLOW_FLUSH_MS = 20.0
+_SHOWN = 5  # findings of one tenant; `salus verify` has them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", f"the certificate lasts {left} days")
         for concern in safety.could_be_better(settings):
             yield Finding("better", concern.what, concern.mend)
+    for concern in backups_could_be_better(settings):
+        yield Finding("better", concern.what, concern.mend)
     yield from _flush(settings.folder)
     yield from _inside(settings)
 
@@ -132,6 +139,7 @@ def _inside(settings: Settings) -> Iterator[Finding]:
                 )
             yield _index(db, tenant)
             yield from _rotations(db, keyring, settings, tenant)
+        yield from _as_written(db, keyring)
         yield _library(settings, keyring)
     finally:
         db.close()
@@ -154,6 +162,25 @@ def _rotations(db: Connection, keyring: Keyring, settings: Settings, tenant: str
             yield Finding("better", what, f"Run: salus keys rotate {one.kind} --tenant {tenant}")
     if not any(one.unfinished or one.is_due(now) for one in plan):
         yield Finding("ok", f"no key of {tenant} is due to be rotated")
+
+
+def _as_written(db: Connection, keyring: Keyring) -> Iterator[Finding]:
+    """Whether rows and index are those that were written."""
+    if not present(db):
+        yield Finding(
+            "better", "The database has no manifest yet: it is of an earlier version.", "Start the server once."
+        )
+        return
+    manifest, marking, tenants = Manifest(keyring.tenant), Marking(keyring.tenant), keyring.tenants()
+    compared = compare(db, manifest, marking, tenants, lambda *_: None)
+    for tenant in tenants:
+        wrong = compared.findings[tenant]
+        for found in wrong[:_SHOWN]:
+            mend = "Keep a copy of the folder, and run: salus verify"
+            yield Finding("WRONG", f"The database of {tenant} is not as it was written. {found.text}", mend)
+        if not wrong:
+            rows = sum(count for count, _ in compared.scanned.sums[tenant].values())
+            yield Finding("ok", f"{rows} rows of {tenant} and their index are as they were written")
 
 
 def _able(provider: KeyProvider) -> str:

@@ -22,6 +22,7 @@ from salus.app.applications import Applications
 from salus.app.authorization import authorization_of
 from salus.app.directories import Directories
 from salus.app.providers import provider_of
+from salus.app.standing import first_manifests, open_tables
 from salus.audit.event import Event, EventType, Outcome
 from salus.audit.journal import Journal
 from salus.audit.log import AuditLog
@@ -35,6 +36,8 @@ from salus.crypto.leases import Limits
 from salus.crypto.wiping import wipe
 from salus.fhir.validate.terms import Asked
 from salus.fhir.validate.validator import Validator
+from salus.freshness.manifest import Manifest
+from salus.freshness.manifest import prepare as prepare_manifests
 from salus.identity.breached import Breached
 from salus.identity.clients.store import prepare as prepare_clients
 from salus.identity.clients.store import sweep as sweep_clients
@@ -65,6 +68,7 @@ from salus.privacy.desk import prepare as prepare_privacy
 from salus.privacy.erasure import Hold
 from salus.records.context import Services, fhir_base
 from salus.records.store.contents import ContentWrites
+from salus.records.store.marks import Marking
 from salus.records.store.renewal import Renewals
 from salus.records.store.schema import MIGRATIONS, ROOM
 from salus.records.store.store import Store
@@ -94,6 +98,8 @@ class Stand:
     keyring: Callable[[Keyring], Any] = lambda real: real
     access: Callable[[Access], Any] = lambda real: real
     audit: Callable[[AuditLog], Any] = lambda real: real
+    manifest: Callable[[Manifest], Any] = lambda real: real
+    marking: Callable[[Marking], Any] = lambda real: real
 
 
 class House:
@@ -111,6 +117,7 @@ class House:
         knowledge: definitions and code systems, of all tenants.
         indexing: whoever holds it indexes records anew.
         db: the one connection to the records, used on the thread that opened the house.
+        manifest: follows every row of it.
     """
 
     def __init__(
@@ -136,15 +143,23 @@ class House:
         self.db = open_database(folder / DATABASE, page_key)
         if page_key is not None:  # None only where `bench/` measures without page encryption
             wipe(page_key)
-        for prepare in (prepare_records, prepare_audit, prepare_relations, *IDENTITY, prepare_privacy):
-            prepare(self.db)
+        self._lock = FileLock(folder / f"{DATABASE}.lock")
+        self.manifest: Manifest = stand.manifest(Manifest(self.keyring.tenant))
+        try:
+            open_tables(self.db, ROOMS, self.manifest, self.keyring.tenants, self._lock)
+        except BaseException:
+            for each in (self.db, self._lock, self.keyring, self._provider):
+                each.close()
+            raise
         self.access: Access = stand.access(Access(policy, Relations(self.db), self._surrogate))
         journals, journal_secret = folder / JOURNALS, self.keyring.page_key("journals")
         journal_key = SealingKey(journal_secret)
         wipe(journal_secret)
         journal = Journal(journals, journal_key)
-        self.audit: AuditLog = stand.audit(AuditLog(self.keyring.tenant, self.clock, folder / CHECKPOINTS, journal))
-        recover(self.audit, self.db, journals, journal_key, self.clock)
+        log = AuditLog(self.keyring.tenant, self.clock, folder / CHECKPOINTS, journal, self.manifest.vouch)
+        self.audit: AuditLog = stand.audit(log)
+        first_manifests(self.db, self.manifest, self.audit, self.keyring.tenant, self._first, self._lock)
+        recover(self.audit, self.db, journals, journal_key, self.clock, self.manifest.seal)
         hasher = PasswordHasher(breached=Breached(settings.path(settings.identity.breached_list)))
         self.people = People(
             self.db,
@@ -172,11 +187,10 @@ class House:
         )
         sweeps = (sweep_people, sweep_clients, sweep_oauth, sweep_uses)
         identity = IdentityWrites(self.clock, self._forget_access, (self.sessions.touches, uses), sweeps)
-        self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.indexing = FileLock(folder / INDEXING_LOCK)
         self.renewals = Renewals(self.keyring.tenant)
         records = (
-            RecordsWriter(self._forget_key),
+            RecordsWriter(stand.marking(Marking(self.keyring.tenant)), self._forget_key),
             ContentWrites(self.clock, self._forget_key),
             RelationWrites(),
             self.renewals,
@@ -184,7 +198,7 @@ class House:
         participants = (*records, identity, ErasureWrites(), self.audit, SignerWrites(self.audit))
         self.desk = Desk(self.db, self.keyring.tenant)
         self.holds: list[Hold] = []
-        self.writer = Writer(self.db, self._lock, participants)
+        self.writer = Writer(self.db, self._lock, participants, self.manifest.seal)
         self.apps = Applications(settings, self.db, self.keyring.tenant, self.users, self.writer, self.clock, uses)
         self.oauth = authorization_of(
             settings, self.db, self.keyring.tenant, self.clock, self.users, self.tokens, self.sessions, self.apps
@@ -226,6 +240,11 @@ class House:
     def _forget_key(self, tenant: str, owner: bytes) -> None:
         self.keyring.tenant(tenant).reconsider(owner)
 
+    def _first(self, tenant: str) -> Event:
+        reason = "first manifest, of a database from an earlier version"
+        actor = Actor(tenant, "salus", "service", (), "")
+        return Event(EventType.STORE_ACCEPT, Outcome.GRANTED, actor, self.clock.now_ms(), uuid7(), reason=reason)
+
     def _surrogate(self, tenant: str, kind: str, value: str) -> bytes:
         return self.keyring.tenant(tenant).surrogate(kind, value)
 
@@ -248,6 +267,10 @@ class House:
         )
         self.audit.add(unit, event)
         await self.writer.submit(unit)
+
+    def alone(self) -> FileLock:
+        """The lock of all processes that write, for a transaction outside of the groups."""
+        return self._lock
 
     def keep_reads(self) -> None:
         """From now on what changes nothing is made durable in a journal; for a process that answers many requests."""
@@ -286,6 +309,17 @@ class House:
 def prepare_records(db: Connection) -> None:
     """Make or update the tables of the record store."""
     migrate(db, ROOM, MIGRATIONS)
+
+
+ROOMS = (
+    prepare_records,
+    prepare_audit,
+    prepare_relations,
+    *IDENTITY,
+    prepare_privacy,
+    prepare_manifests,
+)
+"""Whoever has tables in the database of the records."""
 
 
 def policy_text(settings: Settings) -> str:

@@ -19,15 +19,16 @@ from tempfile import mkdtemp
 from salus.app.backup import KEY_TABLE, PAGE_KEY
 from salus.app.certificates import issue, make_authority
 from salus.app.found import TLS_FOLDER, hosts_of
-from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, House, prepare_records
+from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, ROOMS, House, prepare_records
 from salus.app.indexing import bring_up_to_date, operator
 from salus.app.providers import LOCAL, provider_of
 from salus.app.schedule import PATIENT
+from salus.app.standing import open_tables
+from salus.app.verifying import verify
 from salus.audit import store as audit_store
 from salus.audit.checkpoint import NoteReader
 from salus.audit.event import EventType
 from salus.audit.published import Published
-from salus.audit.verify import verify
 from salus.backup.checking import pieces
 from salus.backup.manifest import File, Manifest, Signed, Stream
 from salus.backup.places import Place
@@ -38,9 +39,10 @@ from salus.crypto.keyring import Keyring, open_keyring
 from salus.crypto.kms.provider import KeyProvider
 from salus.crypto.wiping import wipe
 from salus.fhir import json
+from salus.freshness import manifest as freshness
 from salus.kernel.clock import elapsed_seconds
 from salus.kernel.commit import Unit
-from salus.kernel.db import Connection, exclusive, open_database
+from salus.kernel.db import Connection, FileLock, exclusive, open_database
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import FILE_NAME, Settings
 from salus.kernel.settings import load as load_settings
@@ -84,7 +86,7 @@ class Restored:
         keys: the backup of the keys.
         erased: rows of erased patients that were removed.
         logs: by tenant, entries of its audit log.
-        findings: what is wrong with an audit log, in words.
+        findings: what is wrong with an audit log, a row or the index, in words.
         sample: records that a drill opened.
         seconds: how long it took.
     """
@@ -207,13 +209,13 @@ def _tidy(settings: Settings, make: Callable[[], KeyProvider], restored: Restore
                 raise Problem(Kind.INVALID, "The restored database is damaged.")
             for journal in audit_store.journals(db):  # they stayed on the other machine
                 audit_store.drop_journal(db, journal)
+            seal = _opened(db, settings, keyring)
             for tenant in keyring.tenants():
                 keys = keyring.tenant(tenant)
-                restored.erased += remove_erased(db, keys)
-                if PATIENT in keys.rotations() and (lost := remove_replaced(db, keys)):
+                restored.erased += remove_erased(db, keys, seal)
+                if PATIENT in keys.rotations() and (lost := remove_replaced(db, keys, seal)):
                     restored.findings.append(f"{tenant}: {lost} versions {_REPLACED}")
-            prepare_records(db)
-            _renew_index(db, keyring)
+            _renew_index(db, keyring, seal)
     finally:
         keyring.close()
         provider.close()
@@ -222,7 +224,21 @@ def _tidy(settings: Settings, make: Callable[[], KeyProvider], restored: Restore
         published.publish(log.tenant, log.note, log.size)
 
 
-def _renew_index(db: Connection, keyring: Keyring) -> None:
+def _opened(db: Connection, settings: Settings, keyring: Keyring) -> Callable[[Connection], None]:
+    """Bring the tables to this version; gives what keeps the manifests true while rows are taken out."""
+    if not freshness.present(db):  # an earlier version: the house makes its first manifests
+        prepare_records(db)
+        return lambda _: None
+    manifest = freshness.Manifest(keyring.tenant)
+    lock = FileLock(settings.folder / f"{DATABASE}.lock")
+    try:
+        open_tables(db, ROOMS, manifest, keyring.tenants, lock)
+    finally:
+        lock.close()
+    return manifest.seal
+
+
+def _renew_index(db: Connection, keyring: Keyring, seal: Callable[[Connection], None]) -> None:
     """Leave nothing of the copied index: it is made again under new keys, and the former ones are destroyed.
 
     Who holds an old copy of the database can compare nothing with it, and nothing of an erased patient is in it.
@@ -234,6 +250,7 @@ def _renew_index(db: Connection, keyring: Keyring) -> None:
         keys.make_index(numbers[tenant])
     with exclusive(db):
         start_over(db, numbers)
+        seal(db)
     for tenant, number in numbers.items():
         keys = keyring.tenant(tenant)
         for former in keys.index_numbers():
@@ -264,13 +281,12 @@ async def _enter(house: House, restored: Restored, *, drill: bool) -> None:
         await house.record(unit, house.operator(tenant), EventType.BACKUP_RESTORE, reason)
         restored.findings += [f"{tenant}: not indexed yet: {words}" for words in await bring_up_to_date(house, tenant)]
         unit = Unit()
-        report = verify(house.db, house.keyring.tenant(tenant), house.settings.folder / CHECKPOINTS)
-        restored.logs[tenant] = report.size
-        if not report.ok:
-            restored.findings += [f"{tenant}: {found.text}" for found in report.findings]
         if drill:
             answer = json.decode(await search_system(operator(house, tenant), [("_count", str(_SAMPLE))]))
             restored.sample += len(answer.get("entry", ()))
+    for tenant, verified in (await verify(house)).items():
+        restored.logs[tenant] = verified.log.size
+        restored.findings += [f"{tenant}: {words}" for words in verified.words()]
 
 
 def _certificate(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from salus.app.listening import PART, Listener, stop_listening
 from salus.app.memory import calm_collector, seal_memory
 from salus.app.renewing import Renewer
 from salus.app.signing import Signing
+from salus.app.watching import Watch, check_counts
 from salus.app.web import web_of
 from salus.audit.event import EventType, Outcome
 from salus.audit.reader import AuditReader
@@ -50,7 +51,7 @@ def make_application(settings: Settings, stand: Stand | None = None) -> Applicat
 def build_application(house: House) -> Application:
     """The ASGI application over an open house, which it closes when the server stops."""
     house.keep_reads()
-    indexer, renewer, tender = Indexer(house), Renewer(house), KeyTender(house)
+    indexer, renewer, tender, watch = Indexer(house), Renewer(house), KeyTender(house), Watch(house)
     web = web_of(house)
     reader = AuditReader(house.db, house.keyring.tenant, house.settled)
     oauth = house.settings.oauth
@@ -70,8 +71,8 @@ def build_application(house: House) -> Application:
             _for_programs(house),
             user_routes(house.people),
         ),
-        startup=lambda: _start(house, made, indexer, renewer, tender),
-        shutdown=lambda: _stop(house, indexer, renewer, tender),
+        startup=lambda: _start(house, made, indexer, renewer, tender, watch),
+        shutdown=lambda: _stop(house, indexer, renewer, tender, watch),
         pages=web.reception,
         possession=Possession(house.oauth, house.services),
         cors=Cors(partial(_origins, house)),
@@ -111,8 +112,9 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
     Listener(settings, target).run()
 
 
-async def _start(house: House, made: Application, *tasks: Indexer | Renewer | KeyTender) -> None:
+async def _start(house: House, made: Application, *tasks: Indexer | Renewer | KeyTender | Watch) -> None:
     for tenant in house.keyring.tenants():
+        check_counts(house.db, house.manifest, tenant)
         await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
         await again(house, tenant)
     loop = asyncio.get_running_loop()
@@ -145,7 +147,7 @@ async def _note_keys(house: House, away: str) -> None:
             _log.error("noting the state of the keys: %s", problem.detail)
 
 
-async def _stop(house: House, *tasks: Indexer | Renewer | KeyTender) -> None:
+async def _stop(house: House, *tasks: Indexer | Renewer | KeyTender | Watch) -> None:
     for task in tasks:
         await task.stop()
     try:

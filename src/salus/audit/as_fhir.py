@@ -111,6 +111,8 @@ _KINDS: dict[EventType, tuple[_Coded, _Coded | None, str]] = {
     EventType.INDEX_REBUILD: _dicom("110113", "Security Alert", _CONFIGURED, "U"),
     EventType.AUDIT_READ: _dicom("110101", "Audit Log Used", None, "R"),
     EventType.AUDIT_VERIFY: _dicom("110101", "Audit Log Used", None, "E"),
+    EventType.STORE_VERIFY: _dicom("110113", "Security Alert", _CONFIGURED, "E"),
+    EventType.STORE_ACCEPT: _dicom("110113", "Security Alert", _CONFIGURED, "U"),
     EventType.AUDIT_GAP: _dicom("110113", "Security Alert", ("110133", "Audit Recording Stopped"), "E"),
     EventType.POLICY_LOAD: _dicom("110113", "Security Alert", _CONFIGURED, "U"),
     EventType.ERASURE_PLAN: _dicom("110110", "Patient Record", ("110112", "Query"), "E"),

@@ -89,6 +89,8 @@ class EventType(StrEnum):
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_GAP = "audit.gap"
+    STORE_VERIFY = "store.verify"
+    STORE_ACCEPT = "store.accept"
     POLICY_LOAD = "policy.load"
     KEYS_CREATE = "keys.create"
     KEYS_ROTATE = "keys.rotate"
@@ -173,6 +175,8 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.AUDIT_READ: "The audit log was read.",
     EventType.AUDIT_VERIFY: "The audit log was checked against its proofs.",
     EventType.AUDIT_GAP: "After a crash a journal of the log was found altered or missing: entries may be lost.",
+    EventType.STORE_VERIFY: "The rows and the index of the database were compared with their manifest.",
+    EventType.STORE_ACCEPT: "The rows of the database were taken as they are, with a new manifest; the entry says why.",
     EventType.POLICY_LOAD: "The access policy was loaded or changed.",
     EventType.KEYS_CREATE: "A key was made by hand, outside normal service.",
     EventType.KEYS_ROTATE: "The rotation of a key was begun; the entry says of which.",

@@ -80,14 +80,22 @@ class AuditLog:
         clock: for the pace of checkpoints.
         checkpoints: folder for published checkpoints, best not on the database's disk.
         journal: where `keep` puts entries; None for a process that never calls it.
+        vouch: called with a tenant and the MAC of its head before its log is relied on; raises `Problem` when the rest
+            of the database is not as it was when the head was written.
     """
 
     name = store.ROOM
 
     def __init__(
-        self, keys_of: Callable[[str], TenantKeys], clock: Clock, checkpoints: Path, journal: Journal | None = None
+        self,
+        keys_of: Callable[[str], TenantKeys],
+        clock: Clock,
+        checkpoints: Path,
+        journal: Journal | None = None,
+        vouch: Callable[[Connection, str, bytes], None] = lambda *_: None,
     ) -> None:
         self._keys_of = keys_of
+        self._vouch = vouch
         self._clock = clock
         self._published = Published(checkpoints)
         self._journal = journal
@@ -292,6 +300,7 @@ class AuditLog:
                 known.frontier, known.mac = former.frontier, former.mac
             self._tenants[tenant] = known
         head = store.read_head(db, tenant)
+        self._vouch(db, tenant, head.mac if head else b"")
         if head is None:
             if known.mac or store.has_batches(db, tenant):
                 raise _refusal(tenant, "the head is missing although entries were written")
@@ -299,7 +308,7 @@ class AuditLog:
         elif known.frontier is not None and head.mac == known.mac and head.size == known.frontier.size:
             return
         else:
-            fresh = store.opened_head(head, tenant, known.head_key)
+            fresh = store.opened_head(head, tenant, known.head_key) or store.opened_former(head, keys)
         if fresh is None:
             raise _refusal(tenant, "the stored head does not carry our MAC")
         if known.frontier is None:

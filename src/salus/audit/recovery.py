@@ -9,7 +9,7 @@ refused, and its journal waits.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from salus.audit import store
@@ -25,7 +25,12 @@ from salus.kernel.errors import Problem
 _log = logging.getLogger(__name__)
 
 
-def recover(log: AuditLog, db: Connection, folder: Path, key: SealingKey, clock: Clock) -> None:
+Seal = Callable[[Connection], None]
+
+
+def recover(
+    log: AuditLog, db: Connection, folder: Path, key: SealingKey, clock: Clock, seal: Seal = lambda _: None
+) -> None:
     """Take in the journals of processes that have died; the journals of living ones are left alone.
 
     Args:
@@ -33,6 +38,7 @@ def recover(log: AuditLog, db: Connection, folder: Path, key: SealingKey, clock:
         folder: where the journals are.
         key: the key of the journals.
         clock: dates the entries about gaps.
+        seal: called last in every transaction.
     """
     for one in left(folder):
         known = store.folded(db, one.name)
@@ -40,12 +46,12 @@ def recover(log: AuditLog, db: Connection, folder: Path, key: SealingKey, clock:
         waiting = _missing(frames, known)
         if altered:
             _add_gaps(log, waiting, [*known], one.name, clock.now_ms())
-        if _taken_in(log, db, one.name, waiting):
+        if _taken_in(log, db, one.name, waiting, seal):
             one.remove()
     for name in store.journals(db) - {path.stem for path in folder.glob("*.journal")}:
         waiting = {}
         _add_gaps(log, waiting, [*store.folded(db, name)], name, clock.now_ms())
-        _taken_in(log, db, name, waiting)
+        _taken_in(log, db, name, waiting, seal)
 
 
 def behind(db: Connection, folder: Path) -> bool:
@@ -74,11 +80,12 @@ def _add_gaps(
         waiting.setdefault(tenant, []).append((tenant, now, log.entry(event)))
 
 
-def _taken_in(log: AuditLog, db: Connection, name: str, waiting: dict[str, list[Sealed]]) -> bool:
+def _taken_in(log: AuditLog, db: Connection, name: str, waiting: dict[str, list[Sealed]], seal: Seal) -> bool:
     try:
         with exclusive(db):
             log.take_in(db, waiting)
             store.drop_journal(db, name)
+            seal(db)
     except Problem:
         log.rolled_back()
         return False

@@ -18,11 +18,13 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from salus.audit.merkle import Frontier
-from salus.crypto.wiping import Secret
+from salus.crypto.tenant_keys import TenantKeys
+from salus.crypto.wiping import Secret, wipe
 from salus.kernel.db import Connection, migrate
 
 ROOM = "audit"
-HEAD_KEY = "audit-head"  # purposes of derived keys
+HEAD_KEY = "audit-head-2"  # purposes of derived keys; a head under this one has a manifest beside it
+FORMER_HEAD_KEY = "audit-head"  # of databases from before there were manifests
 BATCH_KEY = "audit-batch"
 SIGN_KEY = "audit-sign"
 
@@ -188,6 +190,15 @@ def opened_head(head: Head, tenant: str, key: Secret) -> Frontier | None:
     if not hmac.compare_digest(head.mac, head_mac(key, tenant, head.size, head.frontier)):
         return None
     return Frontier.parse(head.size, head.frontier)
+
+
+def opened_former(head: Head, keys: TenantKeys) -> Frontier | None:
+    """The tree of a head that was written before there were manifests; None when it was not."""
+    key = keys.derived(FORMER_HEAD_KEY)
+    try:
+        return opened_head(head, keys.name, key)
+    finally:
+        wipe(key)
 
 
 # ── checkpoints ─────────────────────────────────────────────────────────────────────────────────────────────

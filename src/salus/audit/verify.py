@@ -202,7 +202,8 @@ class _Check:
             if size:
                 self._found(FindingKind.HEAD, None, "The head of the log is missing although there are entries.")
             return
-        genuine = store.opened_head(head, self._keys.name, self._head_key) is not None
+        opened = store.opened_head(head, self._keys.name, self._head_key) or store.opened_former(head, self._keys)
+        genuine = opened is not None
         if not genuine:
             self._found(FindingKind.HEAD, None, "The head of the log is forged: its MAC does not hold.")
         elif head.size > self._next:

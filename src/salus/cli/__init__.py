@@ -17,7 +17,7 @@ _COMMANDS = {
     "init": ("salus.cli.start", "Make a data folder: keys, certificate, policy and settings."),
     "serve": ("salus.cli.start", "Serve a data folder over HTTPS."),
     "demo": ("salus.cli.demo", "Serve a clinic of invented patients on https://localhost:8443."),
-    "doctor": ("salus.cli.doctor", "Examine keys, TLS, policy, database, audit log and disk."),
+    "doctor": ("salus.cli.doctor", "Examine keys, TLS, policy, database, audit log, backups and disk."),
     "import": (
         "salus.cli.importing",
         "Import FHIR Bundles and NDJSON from PATHS",
@@ -49,6 +49,7 @@ _COMMANDS = {
         "salus.cli.erase",
         "Erase a patient: what would go, two people's consent, the erasure itself, and its receipt.",
     ),
+    "verify": ("salus.cli.verify", "Compare the whole database with what was written: log, rows, index, contents."),
     "audit": ("salus.cli.audit", "The audit log: who did what, and the proof that nothing was changed."),
     "oauth": ("salus.cli.oauth", "The authorization server: signing keys, and what people allow applications."),
     "access": ("salus.cli.access", "Roles and decisions."),

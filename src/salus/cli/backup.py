@@ -20,6 +20,7 @@ from salus.backup.checking import Checked, chain, check
 from salus.backup.manifest import Stream
 from salus.backup.sealing import Identity, new_identity
 from salus.cli.shell import EXIT_FOUND, as_json, data_dir, in_house, settings_of, table, tells_problems
+from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import Settings
@@ -217,6 +218,8 @@ def drill(ctx: click.Context, identity: TextIO, number: int | None, scratch: Pat
         reason = f"data {restored.manifest.number} in {restored.seconds:.1f} s, {len(restored.findings)} findings"
         outcome = Outcome.FAILED if restored.findings else Outcome.GRANTED
         await house.record(Unit(), house.operator(), EventType.BACKUP_DRILL, reason, outcome)
+        if not restored.findings:
+            making.drilled(settings, restored.manifest, restored.digest, instant(house.clock.now_ms()))
         return restored
 
     restored = in_house(data_dir, run)

@@ -18,7 +18,7 @@ from salus.cli.shell import EXIT_FOUND, data_dir, secret_from, settings_of, tell
 @click.pass_context
 @tells_problems
 def doctor(ctx: click.Context, data_dir: Path) -> None:
-    """Examine keys, TLS, policy, database, audit log and disk. Exit code 1 when something is wrong."""
+    """Examine keys, TLS, policy, database, audit log, backups and disk. Exit code 1 when something is wrong."""
     settings = settings_of(data_dir)
     if needs_passphrase(settings) and sys.stdin.isatty():
         offer_passphrase(secret_from("Passphrase of the root key").encode())

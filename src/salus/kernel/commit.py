@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from salus.kernel.db import Connection, FileLock
@@ -102,8 +102,22 @@ class Writer:
     CPU of a read.
     """
 
-    def __init__(self, db: Connection, lock: FileLock, participants: Sequence[Participant]) -> None:
+    def __init__(
+        self,
+        db: Connection,
+        lock: FileLock,
+        participants: Sequence[Participant],
+        seal: Callable[[Connection], None] = lambda _: None,
+    ) -> None:
+        """Write over `db`.
+
+        Args:
+            lock: between processes.
+            participants: rooms, in the order in which they write.
+            seal: called last in every transaction, when all have written.
+        """
         self._db = db
+        self._seal = seal
         self._lock = lock
         self._participants = participants
         self._waiting: list[_Job] = []
@@ -255,6 +269,7 @@ class Writer:
                 parts = [unit.parts[name] for unit in accepted if name in unit.parts]
                 if parts:
                     participant.apply(self._db, parts)
+            self._seal(self._db)
             self._db.execute("commit")
         except BaseException:
             if self._db.in_transaction:
@@ -283,6 +298,7 @@ class Writer:
             self._db.execute("begin immediate")
             for participant in self._participants:
                 more = participant.idle(self._db) or more
+            self._seal(self._db)
             self._db.execute("commit")
         except Exception as error:  # noqa: BLE001  housekeeping may be late, requests may not
             if self._db.in_transaction:

@@ -124,6 +124,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page_size_max: int = 1_000
 
 
+class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the server looks after the rows it keeps."""
+
+    look_hours: int = 24  # between two looks at every row; 0: only when somebody runs `salus verify`
+
+
 class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where backups go and who may open them. What opens them does not belong on the server."""
 
@@ -149,6 +155,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     knowledge: Knowledge = msgspec.field(default_factory=Knowledge)
     validation: Validation = msgspec.field(default_factory=Validation)
     limits: Limits = msgspec.field(default_factory=Limits)
+    store: Store = msgspec.field(default_factory=Store)
     backup: Backup = msgspec.field(default_factory=Backup)
     folder: Path = Path()
 
@@ -173,6 +180,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "knowledge": Knowledge,
     "validation": Validation,
     "limits": Limits,
+    "store": Store,
     "backup": Backup,
 }
 

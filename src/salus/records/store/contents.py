@@ -7,7 +7,8 @@ not touched for a day (its server died) is swept in quiet times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,12 @@ PART = "contents"
 _WEIGHT = 250  # of a batch of chunks, in rows: they are large
 _ABANDONED_MS = 24 * 60 * 60 * 1000
 _SWEPT = 64  # chunks at a time
+_COUNTED = """select c.rid,
+    ifnull((select r.owners from record r where r.tenant=c.tenant and r.rid=c.rid
+            order by r.version desc limit 1), x''),
+    c.name,
+    (select count(*) from content_chunk k where k.tenant=c.tenant and k.name=c.name)
+    from content c where c.tenant=?"""
 
 
 class Chunks(msgspec.Struct, frozen=True):
@@ -149,6 +156,11 @@ class Contents:
             "select head, former from content where tenant=? and rid=? and name=?", (permit.actor.tenant, rid, name)
         ).fetchone()
         return found
+
+    def every(self, permit: Permit) -> Iterator[tuple[bytes, bytes, bytes, int]]:
+        """Every content of the tenant: surrogate of its record, owners of that, its name, how many chunks are there."""
+        found: Any = self._db.execute(_COUNTED, (permit.actor.tenant,))
+        yield from found
 
     def chunk(self, permit: Permit, name: bytes, number: int) -> bytes | None:
         """One chunk, still sealed."""

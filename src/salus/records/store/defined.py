@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from salus.kernel.db import Connection
+from salus.records.store.marks import Marking
 
 INDEXING = 2
 """Version of indexing itself: raise it when the same resource and definitions give other tokens than before."""
@@ -129,12 +130,12 @@ def define(db: Connection, change: Define) -> None:
     )
 
 
-def reindex(db: Connection, rows: Iterable[Reindexed]) -> None:
+def reindex(db: Connection, rows: Iterable[Reindexed], marking: Marking) -> None:
     """Give rows their new tokens; a row that is not current any more is passed over."""
     for row in rows:
         db.execute(
-            "update record set indexed=? where seq=? and current=1 and deleted=0 and indexed < ?",
-            (row.stamp, row.seq, row.stamp),
+            "update record set indexed=?, marks=? where seq=? and current=1 and deleted=0 and indexed < ?",
+            (row.stamp, marking.tenant(row.tenant).of(row.seq, row.terms), row.seq, row.stamp),
         )
         if db.changes():
             db.execute("insert or replace into blind_token(rowid, terms) values(?,?)", (row.seq, row.terms))

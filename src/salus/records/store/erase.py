@@ -19,7 +19,7 @@ _LATER = "select seq from record where seq > ? and tenant=? and owners=?"
 _FOLLOWED = """delete from record where seq=? and exists(
     select 1 from record n where n.tenant=record.tenant and n.rid=record.rid and n.version > record.version)"""
 _FILES = "select c.name from content c join record r on r.tenant=c.tenant and r.rid=c.rid where r.seq=?"
-_EMPTIED = "update record set body=x'', deleted=1, author=x'', labels=x'' where seq=?"
+_EMPTIED = "update record set body=x'', deleted=1, author=x'', labels=x'', marks=x'' where seq=?"
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ Nothing can open them. They are removed with their tokens, so that they are neit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from salus.access.facts import SURROGATE
@@ -18,8 +19,11 @@ _UNDER = """select seq, current, owners, substr(body, 1, 34) from record
 _OWNERS = "select distinct owners from record where tenant=? and length(owners)=?"
 
 
-def remove_erased(db: Connection, keys: TenantKeys) -> int:
+def remove_erased(db: Connection, keys: TenantKeys, seal: Callable[[Connection], None]) -> int:
     """Remove every version of every record of the tenant `keys.name` that lies under a patient's key that is gone.
+
+    Args:
+        seal: called last in the transaction.
 
     Returns:
         How many rows were removed.
@@ -38,11 +42,15 @@ def remove_erased(db: Connection, keys: TenantKeys) -> int:
             if current:
                 db.execute("delete from blind_token where rowid=?", (seq,))
             db.execute("delete from record where seq=?", (seq,))
+        seal(db)
     return len(removed)
 
 
-def remove_replaced(db: Connection, keys: TenantKeys) -> int:
+def remove_replaced(db: Connection, keys: TenantKeys, seal: Callable[[Connection], None]) -> int:
     """Remove every version that lies under a patient's key which was replaced after this copy was made.
+
+    Args:
+        seal: called last in the transaction.
 
     Returns:
         How many rows were removed.
@@ -57,4 +65,5 @@ def remove_replaced(db: Connection, keys: TenantKeys) -> int:
             if current:
                 db.execute("delete from blind_token where rowid=?", (seq,))
             db.execute("delete from record where seq=?", (seq,))
+        seal(db)
     return len(lost)

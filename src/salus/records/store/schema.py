@@ -106,6 +106,8 @@ MIGRATIONS = (
     ) strict, without rowid;
     alter table content add column former blob not null default x'';
     """,
+    # What the tokens of a row add up to: see `store.marks`.
+    "alter table record add column marks blob not null default x''",
 )
 
 

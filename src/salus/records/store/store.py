@@ -15,11 +15,13 @@ from typing import Any
 import msgspec
 
 from salus.access.facts import SURROGATE, Facts
+from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.audit.event import Action, Entity
 from salus.crypto.blind_index import BlindIndex
 from salus.crypto.keyring import Keyring, TenantKeys
 from salus.fhir import json
+from salus.kernel.clock import instant
 from salus.kernel.db import Connection
 from salus.kernel.errors import Kind, Problem
 from salus.records.store import codec
@@ -158,6 +160,21 @@ class Store:
         plain = self._plain(permit.actor.tenant, row)
         return self._version(permit, row, plain), json.decode(plain)
 
+    def intact(self, permit: Permit, row: Row) -> bool:
+        """Whether a row is what its sealed content says, or was emptied by an erasure; for whoever may verify."""
+        _may_verify(permit)
+        try:
+            resource = json.decode(self._plain(permit.actor.tenant, row))
+        except Problem as problem:
+            if problem.kind is Kind.UNAVAILABLE:
+                raise
+            return problem.kind is Kind.GONE
+        if row.deleted:
+            return row.method == "DELETE"
+        meta = resource.get("meta", {})
+        said = (meta.get("versionId"), meta.get("lastUpdated"))
+        return said == (str(row.version), instant(row.updated)) and row.method != "DELETE"
+
     def _version(self, permit: Permit, row: Row, plain: bytes) -> Version:
         id_ = _id_of(plain, row.type)
         if row.deleted:
@@ -189,6 +206,21 @@ class Store:
         owner = _key_owner(owners)
         key = self.keys(tenant).opening_key(owner, permit.type, heads[0])
         return Opening(key, Place(tenant, owner or b"", rid, name), *heads)
+
+    def chunks_of(self, permit: Permit, rid: bytes, owners: bytes, name: bytes) -> int | None:
+        """How many chunks a content has by its head, None when that does not open; for whoever may verify."""
+        _may_verify(permit)
+        tenant, owner = permit.actor.tenant, _key_owner(owners)
+        heads = self.contents.head(permit, rid, name)
+        if heads is None:
+            return None
+        try:
+            key = self.keys(tenant).opening_key(owner, "Binary", heads[0])
+            return Opening(key, Place(tenant, owner or b"", rid, name), *heads).last + 1
+        except Problem as problem:
+            if problem.kind is Kind.UNAVAILABLE:
+                raise
+            return None
 
     # ── seal ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -246,6 +278,11 @@ def entities(owners: bytes, type_: str, id_: str, version: int, action: Action) 
     return tuple(
         Entity(owners[at : at + SURROGATE], type_, id_, version, action) for at in range(0, len(owners), SURROGATE)
     )
+
+
+def _may_verify(permit: Permit) -> None:
+    if permit.permission is not Permission.AUDIT_VERIFY:
+        raise Problem(Kind.FAULT, "The permit is for something else.", str(permit.permission))
 
 
 def _key_owner(owners: bytes) -> bytes | None:

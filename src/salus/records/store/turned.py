@@ -97,6 +97,7 @@ def start_over(db: Connection, keys: dict[str, int]) -> None:
     """
     db.execute("insert into blind_token(blind_token) values('delete-all')")
     for tenant, key in keys.items():
+        db.execute("update record set marks=x'' where tenant=? and marks<>x''", (tenant,))
         now = state(db, tenant)
         now = State(version=0, definitions=now.definitions + 1, changes=now.changes + 1, key=key)
         keep(db, tenant, now._replace(due=now.stamp))

@@ -19,12 +19,13 @@ from salus.records.store import turned
 from salus.records.store.defined import Define, Ready, Reindexed, define, finish, reindex, state
 from salus.records.store.erase import Erase, Merge, erase, merge, refuse_erased
 from salus.records.store.expression import admits
+from salus.records.store.marks import Marking
 from salus.records.store.renewed import replaced
 from salus.records.store.schema import ROOM
 from salus.records.store.turned import IndexTurn
 
 _CHUNKS = (64, 8, 1)  # rows per statement: binding many at once takes the interpreter lock once
-_ROW_MARKS = "(?,?,?,?,?,1,?,?,?,?,?,?,?,?,?,?)"  # the 1: new versions are current
+_ROW_MARKS = "(?,?,?,?,?,1,?,?,?,?,?,?,?,?,?,?,?)"  # the 1: new versions are current
 _TERM_MARKS = "(?,?)"
 _CURRENT = "select seq, version from record where tenant=? and rid=? order by version desc limit 1"
 _MERGE_PAGES = 200
@@ -100,12 +101,14 @@ class RecordsWriter:
     """The participant `records` of `salus.kernel.commit`.
 
     Args:
+        marking: makes the marks of rows.
         forget: called with tenant and owner when a key of theirs was used that was replaced.
     """
 
     name = ROOM
 
-    def __init__(self, forget: Callable[[str, bytes], None] = lambda *_: None) -> None:
+    def __init__(self, marking: Marking, forget: Callable[[str, bytes], None] = lambda *_: None) -> None:
+        self._marking = marking
         self._forget_key = forget
         self._touched: set[bytes] = set()  # records that this group already changes
         self._added: dict[tuple[str, str], list[str]] = {}  # tokens of what this group already adds, by tenant and type
@@ -183,10 +186,11 @@ class RecordsWriter:
         changes = [change for part in parts for change in part.changes]
         if changes:
             for seq in (seq for part in parts for seq in self._retired.get(id(part), ())):
-                db.execute("update record set current=0 where seq=?", (seq,))
+                db.execute("update record set current=0, marks=x'' where seq=?", (seq,))
                 db.execute("delete from blind_token where rowid=?", (seq,))
             first = db.execute("select coalesce(max(seq), 0) + 1 from record").get
-            _insert_many(db, "record", _ROW_MARKS, [_row(first + i, change) for i, change in enumerate(changes)])
+            rows = [_row(first + i, change, self._marks(first + i, change)) for i, change in enumerate(changes)]
+            _insert_many(db, "record", _ROW_MARKS, rows)
             _insert_many(
                 db,
                 "blind_token(rowid, terms)",
@@ -196,7 +200,7 @@ class RecordsWriter:
         for part in parts:
             for define_ in part.defines:
                 define(db, define_)
-            reindex(db, part.reindexed)
+            reindex(db, part.reindexed, self._marking)
             for ready in part.ready:
                 finish(db, ready)
             if part.turn is not None:
@@ -210,6 +214,9 @@ class RecordsWriter:
                     "insert or replace into import_progress(tenant, source, position, mark) values(?,?,?,?)",
                     part.progress,
                 )
+
+    def _marks(self, seq: int, change: Change) -> bytes:
+        return self._marking.tenant(change.tenant).of(seq, change.terms)
 
     def committed(self) -> None:
         """Nothing is cached between groups."""
@@ -228,7 +235,7 @@ def _raced() -> Problem:
     return Problem(Kind.CONFLICT, "Someone else changed this record at the same time.", "raced")
 
 
-def _row(seq: int, change: Change) -> tuple[object, ...]:
+def _row(seq: int, change: Change, marks: bytes) -> tuple[object, ...]:
     return (
         seq,
         change.tenant,
@@ -245,6 +252,7 @@ def _row(seq: int, change: Change) -> tuple[object, ...]:
         change.rank,
         change.body,
         change.indexed,
+        marks,
     )
 
 
