@@ -47,7 +47,7 @@ def _hand_over(data_dir: Path, name: str, made: object) -> None:
     code, ends = made
     where = f"{settings_of(data_dir).base_url}/sign-in"
     click.echo(f"code for {name}, shown once: {code}")
-    click.echo(f"it works once, until {instant(ends)}, at {where} (“I have a code”)")
+    click.echo(f"it works once, until {instant(ends)}, at {where} (“I have an invitation, or a code”)")
 
 
 @user.command()
