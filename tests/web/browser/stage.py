@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlparse
 
+import msgspec
 import pyotp
 import pytest
 from cryptography import x509
@@ -26,6 +27,9 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Playw
 
 from salus.app.house import House
 from salus.identity.flow import Began
+from salus.identity.people_store import open_row, seal_row
+from salus.identity.sessions import _Sealed
+from salus.identity.store import Statement, add
 from salus.kernel.commit import Unit
 from salus.kernel.settings import load
 from tests.support.served import Served, free_port, salus
@@ -117,6 +121,20 @@ class Stage:
         code, _ = self._change(lambda house, unit: house.people.invitations.make(unit, "default", person.name, began))
         return str(code)
 
+    def age(self, person: Person) -> None:
+        """Let the last proof of somebody's sessions be an hour old."""
+
+        def older(house: House, unit: Unit) -> None:
+            keys = house.keyring.tenant("default")
+            for session in house.sessions.of_user("default", person.name):
+                row = house.db.execute("select hash, sealed from session where id = ?", (session.id,)).fetchone()
+                content = open_row(keys, "session", row[0], row[1], _Sealed)
+                content = msgspec.structs.replace(content, proved=content.proved - 3_600_000)
+                values = (seal_row(keys, "session", row[0], content), session.id)
+                add(unit, Statement("update session set sealed = ? where id = ?", values, revokes=True))
+
+        self._change(older)
+
     def _change(self, change: Callable[[House, Unit], Any]) -> Any:
         """Change something in a process beside the server, as the command line does."""
 
@@ -195,6 +213,10 @@ class Visitor:
     def says(self) -> str:
         """The heading of the page."""
         return self.page.locator("h1").inner_text()
+
+    def expect(self, heading: str) -> None:
+        """Wait for the page with this heading."""
+        self.page.locator("h1", has_text=heading).wait_for()
 
     def press(self, words: str) -> None:
         """Press a button, or follow a link, by its words."""

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import re
-
 from tests.web.browser.conftest import Visiting
 from tests.web.browser.stage import Stage
 
@@ -35,8 +33,7 @@ def test_an_invitation_a_passkey_and_the_next_sign_in_with_it(stage: Stage, visi
     assert visitor.says() == "Set up a second step"
     visitor.page.fill("#label", "My laptop")
     visitor.press("Make a passkey")
-    visitor.page.wait_for_url("**/sign-in/step")
-    assert visitor.says() == "Keep your recovery codes"
+    visitor.expect("Keep your recovery codes")
     codes = visitor.page.locator(".salus-codes li").all_inner_texts()
     assert len(set(codes)) == 10
     visitor.page.check("#kept")
@@ -46,8 +43,119 @@ def test_an_invitation_a_passkey_and_the_next_sign_in_with_it(stage: Stage, visi
     visitor.page.get_by_role("button", name="Sign out").click()
     visitor.go("/sign-in")
     visitor.press("Use a passkey")
-    visitor.page.wait_for_url(re.compile(r"/(sign-in/step)?$"))
+    visitor.page.locator("h1", has_not_text="Sign in").wait_for()
     visitor.choose()
     assert visitor.says().startswith("Welcome")
     visitor.go("/account")
     assert visitor.page.get_by_role("heading", name="My laptop").is_visible()
+
+
+def test_an_application_for_codes_is_set_up_and_without_javascript_everything_works(
+    stage: Stage, visiting: Visiting
+) -> None:
+    ada, visitor = stage.person(), visiting(javascript=False, width=390)
+    visitor.go("/sign-in/invitation")
+    visitor.page.fill("#name", ada.name)
+    visitor.page.fill("#code", stage.invite(ada).lower().replace("-", " "))
+    visitor.press("Go on")
+    visitor.page.fill("#password", "amber lantern 77 mosses")
+    visitor.page.fill("#again", "amber lantern 77 mosse")
+    visitor.press("Go on")
+    assert visitor.page.locator("#again-error").is_visible()
+    visitor.page.fill("#password", "amber lantern 77 mosses")
+    visitor.page.fill("#again", "amber lantern 77 mosses")
+    visitor.press("Go on")
+    assert not visitor.page.get_by_role("button", name="Make a passkey").is_visible()
+    visitor.press("Use an app")
+    assert visitor.page.locator("svg.salus-qr path").count() == 2
+    ada.secret, ada.used = visitor.page.locator("#key").inner_text().replace(" ", ""), set()
+    visitor.page.fill("#code", "000000")
+    visitor.press("Go on")
+    assert visitor.page.locator("#code-error").is_visible()
+    visitor.page.fill("#code", ada.code())
+    visitor.press("Go on")
+    assert visitor.says() == "Keep your recovery codes"
+    with visitor.page.expect_download() as saved:
+        visitor.press("Save them as a file")
+    kept = saved.value.path().read_text()
+    assert all(code in kept for code in visitor.page.locator(".salus-codes li").all_inner_texts())
+    visitor.press("Go on")
+    assert visitor.page.get_by_text("Keep the codes first").first.is_visible()
+    visitor.page.check("#kept")
+    visitor.press("Go on")
+    visitor.choose()
+    assert visitor.says().startswith("Welcome")
+    visitor.go("/account/history")
+    assert visitor.page.get_by_text("You signed in.").first.is_visible()
+
+
+def test_a_lost_telephone_a_recovery_code_and_a_new_factor(stage: Stage, visiting: Visiting) -> None:
+    ada, visitor = stage.person(), visiting()
+    visitor.sign_in(ada)
+    visitor.go("/account/recovery")
+    visitor.press("Make new codes")
+    code = visitor.page.locator(".salus-codes li").first.inner_text()
+    visitor.page.get_by_role("button", name="Sign out").click()
+    visitor.password(ada)
+    visitor.press("I have lost my phone or key")
+    visitor.page.fill("#code", code.lower())
+    visitor.press("Go on")
+    visitor.expect("Set up a second step")
+    visitor.key()
+    visitor.press("Make a passkey")
+    visitor.expect("Keep your recovery codes")
+    visitor.page.check("#kept")
+    visitor.press("Go on")
+    visitor.choose()
+    visitor.go("/account")
+    assert not visitor.page.get_by_role("heading", name="Authenticator app").is_visible()
+    visitor.page.get_by_role("button", name="Sign out").click()
+    visitor.password(ada)
+    assert visitor.page.get_by_role("button", name="Use a passkey").is_visible()
+
+
+def test_a_stale_session_shows_its_factors_again_before_a_factor_is_bound(stage: Stage, visiting: Visiting) -> None:
+    ada, visitor = stage.person(), visiting()
+    visitor.sign_in(ada)
+    stage.age(ada)
+    for _ in range(50):  # the server notices what another process did within a second
+        visitor.go("/account/password")
+        if visitor.path().startswith("/step-up"):
+            break
+    visitor.go("/account/factors/new")
+    assert visitor.path() == "/step-up?next=%2Faccount%2Ffactors%2Fnew"
+    before = {cookie["name"]: cookie["value"] for cookie in visitor.context.cookies()}
+    visitor.page.fill("#password", "violet harbour 42 kites")
+    visitor.press("Go on")
+    visitor.page.fill("#code", ada.code())
+    visitor.press("Go on")
+    visitor.expect("Add a way to sign in")
+    after = {cookie["name"]: cookie["value"] for cookie in visitor.context.cookies()}
+    assert after["__Host-salus.default"] != before["__Host-salus.default"]
+    visitor.key()
+    visitor.page.fill("#label", "Blue key")
+    visitor.press("Make a passkey")
+    visitor.expect("Keep your recovery codes")
+    visitor.page.check("#kept")
+    visitor.press("Go on")
+    visitor.expect("Your account")
+    assert visitor.page.get_by_role("heading", name="Blue key").is_visible()
+    visitor.page.get_by_role("link", name="Remove Blue key").click()
+    visitor.press("Remove it")
+    visitor.expect("Your account")
+    assert not visitor.page.get_by_role("heading", name="Blue key").is_visible()
+
+
+def test_a_device_is_signed_out_from_another_one(stage: Stage, visiting: Visiting) -> None:
+    ada, here, there = stage.person(), visiting(), visiting()
+    there.sign_in(ada)
+    here.sign_in(ada)
+    here.go("/account/sessions")
+    assert here.page.locator(".salus-list > li").count() == 2
+    here.page.locator(".salus-list").get_by_role("button", name="Sign out").click()
+    here.page.locator(".nhsuk-notification-banner").wait_for()
+    assert here.page.locator(".salus-list > li").count() == 1
+    there.go("/account")
+    assert there.path() == "/sign-in?next=%2Faccount"
+    here.go("/account")
+    assert here.says() == "Your account"
