@@ -90,23 +90,25 @@ def page() -> str:
         tested = sum(1 for one in mine if one.id in covering)
         reasoned = sum(1 for one in mine if one.id not in covering and one.reason)
         lines += [f"## {title}\n", f"{len(mine)} requirements: {tested} with tests, {reasoned} with a reason.\n"]
-        section = ""
+        chapter = ""
         for one in mine:
-            if one.section != section:
-                section = one.section
-                lines += ["", f"### {_heading(section, source)}\n"]
-                lines += ["| number | what | how |", "|---|---|---|"]
-            lines.append(f"| {one.id.partition('@')[2]} | {one.says} | {_how(one, covering)} |")
+            if _chapter(one) != chapter:
+                chapter = _chapter(one)
+                lines += ["", f"### {chapter}\n", "| number | what | how |", "|---|---|---|"]
+            lines.append(f"| {_number(one)} | {one.says} | {_how(one, covering)} |")
         lines.append("")
     return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 
-def _heading(section: str, source: str) -> str:
-    if source != "smart":
-        return section
-    name, _, anchor = section.partition("#")
-    words = f"{name.removesuffix('.html')}: {anchor}" if anchor else name.removesuffix(".html")
-    return f"[{words.replace('-', ' ')}]({_SPECIFICATION}{section})"
+def _chapter(one: Requirement) -> str:
+    """The page of the specification, or the part of the test procedure."""
+    name = one.section.partition(".html")[0]
+    return name.replace("-", " ").capitalize()
+
+
+def _number(one: Requirement) -> str:
+    source, _, number = one.id.partition("@")
+    return f"[{number}]({_SPECIFICATION}{one.section})" if source == "smart" else number
 
 
 def _how(one: Requirement, covering: dict[str, list[str]]) -> str:
