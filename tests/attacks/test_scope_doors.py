@@ -7,24 +7,27 @@ everything else not even that it is there, by whatever way it asks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from salus.access.permissions import SYSTEM, Permission
 from tests.support.clinic import BASE, Client, Clinic, heart_rate, put_all
 from tests.support.launched import launched
+from tests.support.route_table import every_route
 
 JSON = dict[str, Any]
-SYSTEM = "http://terminology.hl7.org/CodeSystem/observation-category"
-LAB = f"category={SYSTEM}|laboratory"
+CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+LAB = f"category={CATEGORY}|laboratory"
 SCOPE = f"patient/Observation.rs?{LAB}"
 SEEN = {"lab-1", "lab-2", "lab-3", "both", "became-lab"}
 HIDDEN = ("vital", "foreign-lab", "pulse-anna", "became-vital", "lab-bert", "pulse-bert")
 
 
-def observation(id_: str, who: str, *categories: str, system: str = SYSTEM, when: str = "2026-03-01") -> JSON:
+def observation(id_: str, who: str, *categories: str, system: str = CATEGORY, when: str = "2026-03-01") -> JSON:
     """An Observation in some categories."""
     made = heart_rate(who, 70, id_, f"{when}T08:00:00Z")
     if categories:
@@ -323,8 +326,8 @@ def test_a_transaction_with_one_entry_outside_is_refused_whole(app: Client) -> N
     [
         (["category=laboratory"], SEEN | {"foreign-lab"}),
         (["category=laboratory,vital-signs"], SEEN | {"foreign-lab", "vital", "became-vital"}),
-        ([f"category={SYSTEM}|laboratory&category={SYSTEM}|vital-signs"], {"both"}),
-        ([LAB, f"category={SYSTEM}|vital-signs"], SEEN | {"vital", "became-vital"}),
+        ([f"category={CATEGORY}|laboratory&category={CATEGORY}|vital-signs"], {"both"}),
+        ([LAB, f"category={CATEGORY}|vital-signs"], SEEN | {"vital", "became-vital"}),
         ([f"{LAB}&date=ge2026-03-02"], {"lab-2", "lab-3"}),
         (["status=final&date=2026-03-03"], {"lab-3"}),
         (["code=http://loinc.org|1"], set()),
@@ -377,3 +380,22 @@ def test_a_backend_service_is_held_to_the_condition_too(lab: Clinic) -> None:
     assert service.get("/fhir/Patient/anna").status_code == 403
     person = launched(lab, "service", "patient/*.rs", "user/*.rs", kind="service", patient="anna")
     assert person.get("/fhir/Observation/lab-1").status_code == 403
+
+
+# ── what is not about records ────────────────────────────────────────────────────────────────────────────────────────
+
+OTHERS = [
+    (route.method, route.pattern)
+    for route in every_route()
+    if not route.page and route.permission in SYSTEM - {Permission.TERMINOLOGY_READ}
+]
+
+
+@pytest.mark.parametrize(("method", "pattern"), OTHERS)
+def test_an_application_cannot_reach_what_is_not_about_records(lab: Clinic, method: str, pattern: str) -> None:
+    path = re.sub(r"\{\w+\}", "x", pattern)
+    refused = {401, 403} if method == "GET" else {400, 401, 403, 415, 422}
+    for who in ("administrator", "security-officer", "auditor", "privacy-officer"):
+        app = launched(lab, who, "user/*.cruds", "patient/*.cruds", "openid", patient="anna")
+        answer = app.request(method, path, json={} if method in {"POST", "PUT", "PATCH"} else None)
+        assert answer.status_code in refused, (who, answer.status_code, answer.text)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.test_scope_doors import LAB, SCOPE, SYSTEM, furnish_categories, observation
+from tests.attacks.test_scope_doors import CATEGORY, LAB, SCOPE, furnish_categories, observation
 from tests.support.clinic import Client, Clinic, condition, heart_rate
 from tests.support.launched import launched
 
@@ -235,4 +235,4 @@ def test_nothing_about_scopes_is_told_to_whoever_is_refused(lab: Clinic) -> None
     refused = app.get("/fhir/Condition/asthma-anna")
     assert refused.status_code == 403
     assert "laboratory" not in refused.text
-    assert SYSTEM not in refused.text
+    assert CATEGORY not in refused.text
