@@ -158,6 +158,26 @@ def test_a_program_looks_after_no_registration_but_its_own(clinic: Clinic) -> No
     assert clinic.stranger.put(f"{ADDRESS}/{one['client_id']}", raised, headers=key).status_code == 400
 
 
+def test_a_program_takes_nothing_back_that_an_administrator_demanded(clinic: Clinic) -> None:
+    made = register(clinic, permission(clinic)).json()
+    root, at = just_proved(clinic, "administrator"), f"/admin/clients/{made['client_id']}"
+    demanded = {"require_pushed_authorization_requests": True, "dpop_bound_access_tokens": True}
+    narrowed = {
+        **root.get(at).json(),
+        **demanded,
+        "grant_types": ["authorization_code"],
+        "origins": ["https://a.example"],
+    }
+    assert root.put(at, narrowed).status_code == 200
+    own = bearer(made["registration_access_token"])
+    changed = clinic.stranger.put(f"{ADDRESS}/{made['client_id']}", made, headers=own)
+    assert changed.status_code == 200, changed.text
+    kept = root.get(at).json()
+    assert {name: kept[name] for name in demanded} == demanded
+    assert kept["dynamic"] is True
+    assert (kept["grant_types"], kept["origins"]) == (["authorization_code"], ["https://a.example"])
+
+
 def test_markup_in_a_name_stays_text(clinic: Clinic) -> None:
     made = register(clinic, permission(clinic), client_name="<img src=x onerror=alert(1)>")
     assert made.headers["content-type"].startswith("application/json")

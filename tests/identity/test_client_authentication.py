@@ -262,6 +262,16 @@ def test_the_former_secret_goes_on_only_as_long_as_was_said(clients: ClientDesk)
     refused(clients.present({}, basic("portal", third)))
 
 
+def test_secrets_do_not_come_back_when_the_way_of_proving_is_changed_and_changed_back(clients: ClientDesk) -> None:
+    made = clients.register(confidential())
+    secret = clients.secret(made)
+    clients.change(signer("portal"))
+    refused(clients.present({}, basic("portal", secret)))
+    clients.change(made)
+    refused(clients.present({}, basic("portal", secret)))
+    assert clients.secrets.of("default", "portal") == []
+
+
 def test_secrets_lie_nowhere_in_the_database(clients: ClientDesk) -> None:
     secret = clients.secret(clients.register(confidential()))
     kept = "".join(map(repr, clients.desk.db.execute("select * from client_secret")))

@@ -211,7 +211,7 @@ class Registration:
 
     def change(self, unit: Unit, old: Client, sent: Mapping[str, Any]) -> Client:
         """Put what a client says of itself in the place of what it said before (RFC 7592 section 2.2); never with more
-        scopes than it has.
+        scopes or grant types than it has, and never without what an administrator demanded of it.
 
         Raises:
             OAuthError: `invalid_redirect_uri` or `invalid_client_metadata`.
@@ -226,7 +226,13 @@ class Registration:
             if wanted.auth_method != old.auth_method:
                 text = "How a client proves who it is stays as it was registered."
                 raise Problem(Kind.INVALID, "", issues=(Issue("invalid", text, "token_endpoint_auth_method"),))
-            kept = msgspec.structs.replace(_narrowed(wanted, limit), origins=old.origins, dynamic=old.dynamic)
+            kept = msgspec.structs.replace(
+                _narrowed(wanted, limit),
+                grant_types=tuple(grant for grant in wanted.grant_types if grant in old.grant_types),
+                require_par=wanted.require_par or old.require_par,
+                dpop=wanted.dpop or old.dpop,
+                origins=old.origins,
+            )
             return self._clients.change(unit, old, kept)
 
     def _find(self, tenant: str, token: str) -> Permission:

@@ -129,14 +129,15 @@ class Clients:
         return made
 
     def change(self, unit: Unit, old: Client, new: Client) -> Client:
-        """Put a client in the place of what was found before; its id, tenant and age stay.
+        """Put a client in the place of what was found before; its id, tenant, age and origin stay.
 
         What it holds ends when it is disabled, loses scopes, redirect addresses or its way of proving itself.
 
         Raises:
             Problem: INVALID when something is not fit; the commit fails with CONFLICT when somebody else changed it.
         """
-        made = check(msgspec.structs.replace(new, id=old.id, tenant=old.tenant, created_ms=old.created_ms))
+        fixed = {"id": old.id, "tenant": old.tenant, "created_ms": old.created_ms, "dynamic": old.dynamic}
+        made = check(msgspec.structs.replace(new, **fixed))
         self._check_account(made)
         keys = self._keys_of(made.tenant)
         handle = handle_of(keys, made.id)
@@ -156,6 +157,9 @@ class Clients:
                 revokes=True,
             ),
         )
+        if not made.auth_method.startswith("client_secret_"):  # else they would count again after a change back
+            values = (made.tenant, handle)
+            add(unit, Statement("delete from client_secret where tenant = ? and handle = ?", values, revokes=True))
         if _loses(old, made):
             self._end(unit, made)
         return made
