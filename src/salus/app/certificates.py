@@ -188,3 +188,13 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def shown(certificate_file: Path) -> tuple[str, int]:
+    """What a client certificate is known by: its SHA-256 in hex, and its end in milliseconds since the epoch.
+
+    Raises:
+        Problem: INVALID when it cannot be read.
+    """
+    certificate = _load(certificate_file)
+    return certificate.fingerprint(hashes.SHA256()).hex(), int(certificate.not_valid_after_utc.timestamp() * 1000)

@@ -27,6 +27,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from salus.app.services_port import ServicesPort
 from salus.kernel.settings import Settings
 
 _HEADER_READ_MS = 10_000
@@ -96,9 +97,11 @@ def _tell(worker: BaseProcess) -> None:
 class Listener(MPServer):
     """The parent of the workers."""
 
-    def __init__(self, settings: Settings, target: str) -> None:
+    def __init__(self, settings: Settings, target: str, services: ServicesPort | None = None) -> None:
         server = settings.server
+        everyone = bool(server.client_ca) and not server.services_port  # else that port alone asks for certificates
         self._settings = settings
+        self._services = services
         super().__init__(
             target,
             address=server.host,
@@ -117,9 +120,9 @@ class Listener(MPServer):
             ssl_cert=settings.path(server.tls_certificate),
             ssl_key=settings.path(server.tls_key),
             ssl_protocol_min=PROTOCOLS[server.tls_minimum],
-            ssl_ca=settings.path(server.client_ca) if server.client_ca else None,
-            ssl_crl=[settings.path(server.client_crl)] if server.client_crl else None,
-            ssl_client_verify=bool(server.client_ca),
+            ssl_ca=settings.path(server.client_ca) if everyone else None,
+            ssl_crl=[settings.path(server.client_crl)] if everyone and server.client_crl else None,
+            ssl_client_verify=everyone,
         )
         self._stopped = threading.Event()
         self._served = self._state()
@@ -129,10 +132,14 @@ class Listener(MPServer):
         # Ignored until a worker is ready for it: left alone, the signal would end a worker that has just begun.
         signal.signal(PART, signal.SIG_IGN)
         threading.Thread(target=self._watch, name="certificates", daemon=True).start()
+        if self._services is not None:
+            self._services.start()
         try:
             self.serve()
         finally:
             self._stopped.set()
+            if self._services is not None:
+                self._services.stop()
 
     def signal_handler_reload(self, *args: object, **kwargs: object) -> None:
         """SIGHUP, or new files: start anew with them, unless they do not fit together."""
@@ -140,6 +147,8 @@ class Listener(MPServer):
             _log.error("the new certificate is not put to use: it, its key or the client authority do not fit")
             return
         self._served = self._state()
+        if self._services is not None:
+            self._services.renew()
         super().signal_handler_reload()  # type: ignore[no-untyped-call]
 
     def _respawn_workers(self, workers: Any, spawn_target: Any, target_loader: Any, delay: float = 0) -> None:

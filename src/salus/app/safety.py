@@ -74,6 +74,10 @@ def _tls_settings(settings: Settings) -> Iterator[Concern]:
         yield Concern(f"tls_days is not from 1 to {_LONGEST_DAYS}.", "Set [server] tls_days = 7.")
     if server.client_crl and not server.client_ca:
         yield Concern("There is a revocation list but no authority of client certificates.", "Set [server] client_ca.")
+    if server.services_port and not server.client_ca:
+        yield Concern("There is a port for services but no authority of their certificates.", "Set [server] client_ca.")
+    if server.services_port and server.services_port == server.port:
+        yield Concern("The port for services is the port for everyone.", "Set [server] services_port to another one.")
     for name in ("client_ca", "client_crl"):
         value = getattr(server, name)
         if value and not settings.path(value).exists():

@@ -16,6 +16,7 @@ from salus.app.key_tending import KeyTender
 from salus.app.listening import PART, Listener, stop_listening
 from salus.app.memory import calm_collector, seal_memory
 from salus.app.renewing import Renewer
+from salus.app.services_port import ServicesPort
 from salus.app.signing import Signing
 from salus.app.watching import Watch, check_counts
 from salus.app.web import web_of
@@ -109,7 +110,8 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
     """Serve until stopped."""
     seal_memory()
     os.environ[FOLDER_VARIABLE] = str(settings.folder)
-    Listener(settings, target).run()
+    services = ServicesPort(settings, application) if settings.server.services_port else None
+    Listener(settings, target, services).run()
 
 
 async def _start(house: House, made: Application, *tasks: Indexer | Renewer | KeyTender | Watch) -> None:

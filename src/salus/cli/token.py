@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from salus.app.certificates import shown
 from salus.app.house import House
 from salus.audit.event import EventType
 from salus.cli.shell import as_json, data_dir, in_house, open_house, table, tells_problems
@@ -30,6 +31,11 @@ def token() -> None:
 @click.option("--hours", type=float, default=None, help="Life of the token; the longest allowed when left out.")
 @click.option("--label", default="", help="What it is for.")
 @click.option("--scope", "scopes", multiple=True, help="Narrow it, e.g. user/Observation.rs; may be repeated.")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Let a service in by this certificate (PEM) on the port for services, instead of a token.",
+)
 @tenant_option
 @data_dir
 @tells_problems
@@ -39,10 +45,16 @@ def issue(
     hours: float | None,
     label: str,
     scopes: tuple[str, ...],
+    certificate: Path | None,
     tenant: str,
     data_dir: Path,
 ) -> None:
-    """Issue a token to ACCOUNT and print it, once, alone on standard output."""
+    """Issue a token to ACCOUNT and print it, once, alone on standard output.
+
+    With --certificate no token is made: the id is printed by which `salus token revoke` ends it.
+    """
+    if certificate is not None and hours is not None:
+        raise Problem(Kind.INCORRECT, "A certificate says itself how long it is valid; leave --hours out.")
 
     async def work(house: House) -> str:
         user = house.users.find(tenant, account)
@@ -51,6 +63,12 @@ def issue(
         if any(parse(scope) is None for scope in scopes):
             raise Problem(Kind.INVALID, "A scope is not understood; see docs/reference/scopes.md.")
         unit = Unit()
+        if certificate is not None:
+            digest, ends = shown(certificate)
+            record = house.tokens.admit(unit, user, purpose, digest, ends, label=label, scopes=scopes)
+            reason = f"certificate sha256:{digest} as {record.id} for {account}, purpose {purpose}"
+            await house.record(unit, house.operator(tenant), EventType.TOKEN_ISSUE, reason)
+            return record.id
         lifetime = None if hours is None else int(hours * _HOUR_MS)
         text, record = house.tokens.issue(unit, user, purpose, lifetime_ms=lifetime, label=label, scopes=scopes)
         reason = f"token {record.id} for {account}, purpose {purpose}"

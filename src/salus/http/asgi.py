@@ -62,6 +62,10 @@ class Credentials(Protocol):
         """Who a token stands for in this tenant. Raises Problem(UNAUTHENTICATED)."""
         ...
 
+    def lookup_certificate(self, tenant: str, digest: str) -> Actor:
+        """Which service a certificate was given to in this tenant. Raises Problem(UNAUTHENTICATED)."""
+        ...
+
 
 class Pages(Protocol):
     """Speaks to people at a browser; `salus.web` provides it."""
@@ -226,6 +230,8 @@ class Application:
         if b"access_token" in request.raw_query and self._possession is not None:
             await self._possession.leaked(request, request_id, tenant)
         scheme, _, token = request.header(b"authorization").partition(" ")
+        if request.client_certificate and not scheme:
+            return self._credentials.lookup_certificate(tenant, request.client_certificate)
         if scheme.lower() == "dpop" and self._possession is not None:
             return await self._possession.prove(request, tenant, token)
         if scheme.lower() != "bearer" or not token:

@@ -52,6 +52,10 @@ class Response:
     length: int | None = None
 
 
+CLIENT_CERTIFICATE = "salus.client-certificate"
+"""Extension of the scope, on the port for services: SHA-256 of the verified certificate of the client, in hex."""
+
+
 class Request:
     """One HTTP request; the body is read when a route asks for it.
 
@@ -76,6 +80,7 @@ class Request:
         self.nonce = ""
         self._sent: list[Header] = list(scope["headers"])
         self._client = scope.get("client")
+        self.client_certificate: str = scope.get("extensions", {}).get(CLIENT_CERTIFICATE, "")
         self._receive = receive
         self._limit = body_limit
         self._ahead: list[bytes] = []  # read, and not yet given to anybody

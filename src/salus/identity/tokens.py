@@ -36,6 +36,7 @@ from salus.kernel.ids import uuid7
 
 PREFIX = "salus_"
 _LENGTH = len(PREFIX) + 43
+_CERTIFICATE = "certificate:"  # before the digest of a certificate: longer than a token, so none can be sent as one
 _POLL_MS = 100
 _KEPT = 10_000
 _ENABLED = "select 1 from account where tenant = ? and handle = ? and disabled = 0"
@@ -205,8 +206,65 @@ class Tokens:
             raise Problem(Kind.INVALID, "The label of a token has at most 200 characters.")
         if bound is not None and not scopes:
             raise Problem(Kind.INVALID, "A token of an application has scopes.")
-        keys = self._keys_of(user.tenant)
         token = PREFIX + secrets.token_urlsafe(32)
+        return token, self._kept(unit, user, token, purpose, lifetime, label, scopes, session, bound)
+
+    def admit(
+        self,
+        unit: Unit,
+        user: User,
+        purpose: str,
+        digest: str,
+        ends_ms: int,
+        *,
+        label: str = "",
+        scopes: tuple[str, ...] = (),
+    ) -> TokenRecord:
+        """Let a service in by a certificate instead of a token; the record is revoked and listed like a token's.
+
+        Args:
+            digest: SHA-256 of the certificate, in hex.
+            ends_ms: when it is not valid any more, milliseconds since the epoch.
+
+        Raises:
+            Problem: INVALID for a person, an unknown purpose, or a certificate that has ended; CONFLICT when it was
+                given to somebody before; the commit fails with NOT_FOUND when the account is gone or disabled.
+        """
+        if user.kind != "service":
+            raise Problem(Kind.INVALID, "Only a service signs in by a certificate.")
+        if purpose not in self._purposes:
+            raise Problem(Kind.INVALID, "This purpose of use is not known.")
+        if ends_ms <= self._clock.now_ms():
+            raise Problem(Kind.INVALID, "This certificate has ended.")
+        shown = _CERTIFICATE + digest
+        sql = "select 1 from token where tenant = ? and hash = ?"
+        if self._db.execute(sql, (user.tenant, self._hash(user.tenant, shown))).fetchone() is not None:
+            raise Problem(Kind.CONFLICT, "This certificate was given to an account before; revoke that first.")
+        lifetime = ends_ms - self._clock.now_ms()
+        return self._kept(unit, user, shown, purpose, lifetime, label, scopes, None, None)
+
+    def lookup_certificate(self, tenant: str, digest: str) -> Actor:
+        """Find out whose certificate this is; who shows it has been verified by TLS.
+
+        Raises:
+            Problem: UNAUTHENTICATED when it was given to nobody in this tenant, or that has ended; NOT_FOUND for an
+                unknown tenant.
+        """
+        return self._found(tenant, _CERTIFICATE + digest, "")
+
+    def _kept(
+        self,
+        unit: Unit,
+        user: User,
+        token: str,
+        purpose: str,
+        lifetime: int,
+        label: str,
+        scopes: tuple[str, ...],
+        session: Session | None,
+        bound: Bound | None,
+    ) -> TokenRecord:
+        keys = self._keys_of(user.tenant)
         hashed, handle = self._hash(user.tenant, token), handle_of(keys, user.id)
         now = self._clock.now_ms()
         id_, expires = uuid7(), now + lifetime
@@ -227,7 +285,7 @@ class Tokens:
                 Guard(_ENABLED, account, no_account()),
             ),
         )
-        return token, _record(content, user.id)
+        return _record(content, user.id)
 
     def lookup(self, tenant: str, token: str, jkt: str = "") -> Actor:
         """Find out who sends this token; on the path of every request (under 3 microseconds when known).
@@ -243,6 +301,9 @@ class Tokens:
         """
         if len(token) != _LENGTH or not token.isascii():
             raise _refused()
+        return self._found(tenant, token, jkt)
+
+    def _found(self, tenant: str, token: str, jkt: str) -> Actor:
         hashed = self._hash(tenant, token)
         now = self._clock.now_ms()
         if self._stale or not 0 <= now - self._polled < _POLL_MS:

@@ -31,6 +31,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_days: int = 7
     client_ca: str = ""
     client_crl: str = ""
+    services_port: int = 0
 
 
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
