@@ -22,6 +22,7 @@ from asyncio import BaseTransport
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,7 +38,7 @@ _KEEP_SECONDS = 30
 _LONGEST_HEADER = 64 * 1024
 _GRACE_SECONDS = 10
 _LOOK_SECONDS = 1.0
-_OVERLAP_SECONDS = 6.0  # a new process is ready by then
+_LONGEST_START_SECONDS = 60.0
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 _log = logging.getLogger(__name__)
@@ -59,22 +60,30 @@ class ServicesPort:
         self._made = made
         self._stopped = threading.Event()
         self._process: BaseProcess | None = None
+        self._listens: Event | None = None  # kept: whoever lets go of it takes it from the process too
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._tend, name="services", daemon=True)
 
     def start(self) -> None:
         """Begin to serve."""
-        self._process = self._spawned()
+        self._process, self._listens = self._begun()
         self._thread.start()
 
     def renew(self) -> None:
-        """Put new files to use: a new process, and then the end of the old one."""
+        """Put new files to use: a new process, and when that one listens, the end of the old one."""
+        threading.Thread(target=self._hand_over, name="services", daemon=True).start()
+
+    def _hand_over(self) -> None:
+        process, listens = self._begun()
+        if not listens.wait(_LONGEST_START_SECONDS):
+            _log.error("the port for services could not be opened with the new files; it goes on with the old ones")
+            process.kill()
+            return
         with self._lock:
-            former, self._process = self._process, self._spawned()
-        if former is not None:
-            timer = threading.Timer(_OVERLAP_SECONDS, _end, (former,))
-            timer.daemon = True
-            timer.start()
+            former = None if self._stopped.is_set() else self._process
+            if former is not None:
+                self._process, self._listens = process, listens
+        _end(process if former is None else former)
 
     def stop(self) -> None:
         """End."""
@@ -87,19 +96,20 @@ class ServicesPort:
             if process.is_alive():
                 process.kill()
 
-    def _spawned(self) -> BaseProcess:
-        process = get_context("spawn").Process(
-            target=_serve, args=(str(self._settings.folder), self._made), daemon=True
-        )
+    def _begun(self) -> tuple[BaseProcess, Event]:
+        """A process, and what tells that it listens."""
+        context = get_context("spawn")
+        listens = context.Event()
+        process = context.Process(target=_serve, args=(str(self._settings.folder), self._made, listens), daemon=True)
         process.start()
-        return process
+        return process, listens
 
     def _tend(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS):
             with self._lock:
                 if self._process is not None and not self._process.is_alive() and not self._stopped.is_set():
                     _log.error("the port for services has ended; it is started again")
-                    self._process = self._spawned()
+                    self._process, self._listens = self._begun()
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext:
@@ -136,7 +146,20 @@ class _Protocol(H11Protocol):
         self.app = told
 
 
-def _serve(folder: str, made: Made) -> None:
+class _Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listens: Event) -> None:
+        super().__init__(config)
+        self._listens = listens
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._listens.set()
+
+
+def _serve(folder: str, made: Made, listens: Event) -> None:
     """What the process does until it is told to end."""
     seal_memory()
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
@@ -162,7 +185,7 @@ def _serve(folder: str, made: Made) -> None:
         ssl_certfile=settings.path(settings.server.tls_certificate),
         ssl_context_factory=lambda _config, _default: tls_of(settings),
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config, listens).run(sockets=[listening])
 
 
 def _end_with_parent(parent: int) -> None:
