@@ -343,6 +343,7 @@ def test_nothing_is_evaluated_from_outside() -> None:
 
 _DOORS = {
     "app/listening.py": {"socket"},  # to find the socket on which the worker listens
+    "app/services_port.py": {"socket"},  # to listen
     "kernel/fetch.py": {"socket", "httpx"},  # the one door out; who uses it is said below
 }
 
@@ -372,7 +373,8 @@ def test_nothing_reaches_out_to_the_network() -> None:
                 imported = [node.module]
             assert not (clients - _DOORS.get(name, set())).intersection(imported), name
             assert "salus.kernel.fetch" not in imported or name.startswith(("identity/", "app/")), name
-    assert not any(re.search(r"connect|sendto", called) for called, _ in calls(modules()["app/listening.py"]))
+    for listener in ("app/listening.py", "app/services_port.py"):
+        assert not any(re.search(r"connect$|connect_ex|sendto", called) for called, _ in calls(modules()[listener]))
 
 
 def test_files_are_about_one_thing() -> None:
