@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx
 import pyotp
 import pytest
-from tests.support.clinic import Client, Clinic
+from tests.support.clinic import BASE, Client, Clinic
 from tests.support.hand_clock import HandClock
 
 from salus.audit.event import EventType, Outcome
@@ -17,6 +18,13 @@ from salus.kernel.commit import Unit
 
 PASSWORD = "correct horse battery staple 9"
 NAME = "dr.who"
+
+
+class Forgetful(dict[object, object]):
+    """What another process has counted and not written yet."""
+
+    def get(self, key: object, default: object = None) -> object:
+        return default
 
 
 class Desk:
@@ -175,6 +183,25 @@ def test_a_sign_in_at_an_unknown_tenant_looks_like_a_wrong_password(desk: Desk) 
     nowhere = desk.clinic.stranger.post("/t/nowhere/auth/token", sent, headers={"content-type": "application/json"})
     assert nowhere.status_code == 401
     assert nowhere.content == there.content
+
+
+def test_a_race_with_one_code_lets_one_in_and_writes_both_down(desk: Desk) -> None:
+    sent = {"user": NAME, "password": PASSWORD, "code": desk.code(), "purpose": "TREAT"}
+    clinic = desk.clinic
+
+    async def twice() -> list[httpx.Response]:
+        return list(await asyncio.gather(*(clinic.http.post(f"{BASE}/auth/token", json=sent) for _ in range(2))))
+
+    lockout = clinic.house.people.lockout
+    lockout._recent = Forgetful()  # the two are in two processes
+    answers = clinic.run(twice())
+    lockout._recent = {}
+    desk.clock.forward(20 * 60_000)
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
+    page = clinic.log().page(
+        "default", Filter(types=frozenset({EventType.AUTH_SIGNIN, EventType.AUTH_REFUSED})), limit=2
+    )
+    assert {entry.event.type for _, entry in page.entries} == {EventType.AUTH_SIGNIN, EventType.AUTH_REFUSED}
 
 
 def test_sign_ins_are_audited_and_hold_no_secret(desk: Desk) -> None:

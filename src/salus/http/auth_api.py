@@ -78,8 +78,13 @@ def sign_in(identity: Identity) -> Handler:
         except Problem as problem:
             await _refused(ctx, unit, problem)
             raise
-        ctx.actor = session.actor
-        await ctx.commit(unit, ctx.event(EventType.AUTH_SIGNIN, reason=f"signed in with {' '.join(session.amr)}"))
+        stranger, ctx.actor = ctx.actor, session.actor
+        try:
+            await ctx.commit(unit, ctx.event(EventType.AUTH_SIGNIN, reason=f"signed in with {' '.join(session.amr)}"))
+        except Problem as problem:  # the same code was used at the same moment
+            ctx.actor = stranger
+            await _refused(ctx, Unit(), problem)
+            raise
         unit = Unit()
         token, seconds = identity.issue(unit, session)
         await ctx.commit(unit, ctx.event(EventType.TOKEN_ISSUE, reason="signed in"))
@@ -92,6 +97,8 @@ def sign_in(identity: Identity) -> Handler:
 async def _refused(ctx: Context, unit: Unit, problem: Problem) -> None:
     if problem.kind is Kind.NOT_FOUND:  # no such tenant: it has no log either
         raise Problem(Kind.UNAUTHENTICATED, "Name, password or code is not right.") from None
+    if problem.kind is Kind.UNAVAILABLE:  # the log itself may be what is away
+        return
     event = ctx.event(EventType.AUTH_REFUSED, reason=problem.detail or problem.kind.value, outcome=Outcome.REFUSED)
     await ctx.commit(unit, event)
 

@@ -127,7 +127,11 @@ class Ceremonies:
         type_ = EventType.AUTH_SIGNIN if asked.kind is FlowKind.SIGN_IN else EventType.AUTH_STEP_UP
         words = "signed in with " if asked.kind is FlowKind.SIGN_IN else "showed factors again: "
         place = ", from a new device" if done.new_device else ""
-        await ctx.commit(unit, ctx.event(type_, reason=f"{words}{' '.join(done.session.amr)}{place}"))
+        try:
+            await ctx.commit(unit, ctx.event(type_, reason=f"{words}{' '.join(done.session.amr)}{place}"))
+        except Problem as problem:
+            await self._refused(ctx, Unit(), problem)
+            raise
         return done
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -147,11 +151,15 @@ class Ceremonies:
         except Problem as problem:
             await self._refused(ctx, unit, problem)
             raise
-        if noted is None:
-            await ctx.services.writer.submit(unit)
-        else:
-            self._recognise(ctx, result)
-            await ctx.commit(unit, ctx.event(noted[0], reason=noted[1]))
+        try:
+            if noted is None:
+                await ctx.services.writer.submit(unit)
+            else:
+                self._recognise(ctx, result)
+                await ctx.commit(unit, ctx.event(noted[0], reason=noted[1]))
+        except Problem as problem:  # somebody else was first with the same code, challenge or step
+            await self._refused(ctx, Unit(), problem)
+            raise
         return cast(T, result)
 
     def _recognise(self, ctx: Context, result: object) -> None:
@@ -165,6 +173,8 @@ class Ceremonies:
     async def _refused(self, ctx: Context, unit: Unit, problem: Problem) -> None:
         if problem.kind is Kind.NOT_FOUND:  # no such tenant: it has no log either
             raise Problem(Kind.UNAUTHENTICATED, "Name, password or code is not right.") from None
+        if problem.kind is Kind.UNAVAILABLE:  # the log itself may be what is away
+            return
         if problem.kind in {Kind.INVALID, Kind.CONFLICT}:  # a password that is not fit, a button pressed twice
             await ctx.services.writer.submit(unit)
             return
