@@ -341,6 +341,19 @@ def test_unknown_keys_make_us_ask_again_only_once_a_minute(fed: Federation) -> N
     assert fed.hospital.fetched.count(f"{fed.hospital.issuer}/jwks") == 2
 
 
+def test_a_provider_that_is_away_is_not_asked_by_everybody(fed: Federation) -> None:
+    fed.register()
+    metadata, fed.hospital.metadata = fed.hospital.metadata, {}
+    for _ in range(5):
+        with pytest.raises(Problem) as refused:
+            fed.go()
+        assert refused.value.kind is Kind.UNAVAILABLE
+    assert len(fed.hospital.fetched) == 1
+    fed.hospital.metadata = metadata
+    fed.desk.clock.later(6)
+    fed.go()
+
+
 def test_secrets_are_sealed_at_rest(fed: Federation) -> None:
     fed.register(secret="very-secret-of-the-hospital")
     for (sealed,) in fed.desk.db.execute("select sealed from idp"):

@@ -229,6 +229,13 @@ def test_a_disabled_account_stays_out(ward: Ward) -> None:
     assert ward.browser.session() is None
 
 
+def test_who_leaves_is_linked_no_more(ward: Ward) -> None:
+    ward.register()
+    ward.link()
+    ward.change(lambda unit: ward.clinic.house.people.life.leave(unit, "default", "dr.amara"))
+    assert ward.federation.links.of_user("default", "dr.amara") == []
+
+
 def test_an_account_is_made_at_the_first_sign_in_only_where_that_was_said(ward: Ward) -> None:
     ward.register(trusted_acr=("urn:two",), create=True, roles=("nurse",))
     ward.hospital.subject = "new-here"

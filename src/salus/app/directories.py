@@ -40,6 +40,7 @@ class Directories:
     ) -> None:
         self.providers = Providers(db, keys_of, clock)
         self.links = Links(db, keys_of, clock)
+        people.life.when_leaving.append(self.links.end_all)
         upstream = Upstream(GuardedWire(fetcher), clock)
 
         def address_of(tenant: str) -> str:
@@ -48,15 +49,14 @@ class Directories:
         self.party = RelyingParty(self.providers, upstream, keys_of, address_of, clock)
         logout = Logout(db, self.providers, self.links, upstream, keys_of, clock)
         self.federation = Federation(self.providers, self.links, self.party, logout)
-        self.provisioning = desk(db, keys_of, people.users, _Standing(people.life, self.links), clock)
+        self.provisioning = desk(db, keys_of, people.users, _Standing(people.life), clock)
 
 
 class _Standing:
     """The life of an account that a directory keeps (`salus.identity.provisioning.people.Standing`)."""
 
-    def __init__(self, life: Life, links: Links) -> None:
+    def __init__(self, life: Life) -> None:
         self._life = life
-        self._links = links
 
     def expect(self, unit: Unit, tenant: str, name: str, *, display: str, suspended: bool) -> None:
         self._life.expect(unit, tenant, name, roles=(), display=display, suspended=suspended)
@@ -69,4 +69,3 @@ class _Standing:
 
     def leave(self, unit: Unit, tenant: str, name: str) -> None:
         self._life.leave(unit, tenant, name)
-        self._links.end_all(unit, tenant, name)

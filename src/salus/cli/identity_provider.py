@@ -277,6 +277,9 @@ def _check_fit(house: House, provider: Provider) -> None:
     for role in provider.roles:
         if role not in known:
             raise Problem(Kind.INCORRECT, f"The policy has no role {role}. It has: {', '.join(sorted(known))}.")
+    if house.people.life.takes_two(provider.roles):
+        words = "A role that two administrators give together is not given at a first sign-in."
+        raise Problem(Kind.INCORRECT, words)
 
 
 def _logout_uri(redirect_uri: str) -> str:

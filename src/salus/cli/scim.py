@@ -127,13 +127,15 @@ def people(as_json: bool, tenant: str, data_dir: Path) -> None:
 
 
 def _check_role(house: House, name: str) -> None:
-    """A role of the policy, and not one that would let a directory make directories."""
+    """A role of the policy that one party alone may give, and that lets nobody make directories."""
     policy = house.access.policy
     known = policy.roles if policy is not None else {}
     if name not in known:
         raise Problem(Kind.INCORRECT, f"The policy has no role {name}. It has: {', '.join(sorted(known))}.")
     if Permission.USER_PROVISION in known[name].permissions:
         raise Problem(Kind.INCORRECT, "A group cannot stand for a role that may itself provision accounts.")
+    if house.people.life.takes_two((name,)):
+        raise Problem(Kind.INCORRECT, "This role is given by two administrators together, and not by a directory.")
 
 
 COMMANDS = {"scim": scim}

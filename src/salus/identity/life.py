@@ -12,7 +12,7 @@ server holds the keys anyway; what they do is written down.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -82,6 +82,8 @@ class Life:
 
     def __init__(self, rooms: Rooms) -> None:
         self._in = rooms
+        self.when_leaving: list[Callable[[Unit, str, str], None]] = []
+        """Takes away what other rooms keep of somebody who leaves: unit, tenant, login name."""
 
     # ── standing ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,6 +161,8 @@ class Life:
         self._in.passkeys.remove_all(unit, tenant, name)
         self._in.recovery.remove_all(unit, tenant, name)
         self._in.invitations.remove_all(unit, tenant, name)
+        for take_away in self.when_leaving:
+            take_away(unit, tenant, name)
         self._set(unit, tenant, name, Standing.LEFT)
 
     def reinstate(self, unit: Unit, tenant: str, name: str) -> tuple[str, int] | None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asking an identity provider: its metadata, its keys, and the redemption of a code.
 
-What was fetched is kept for an hour. A key that is not known is looked for once more, at most once a minute for each
-provider, so that a stranger's tokens cannot make us ask without end.
+What was fetched is kept for an hour, and that it could not be fetched for five seconds. A key that is not known is
+looked for once more, at most once a minute for each provider, so that a stranger's tokens cannot make us ask without
+end.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from salus.identity.federation.client_assertion import ASSERTION_TYPE, assertion
 from salus.identity.federation.keys import PublicKey, knows, read_keys
 from salus.identity.federation.metadata import Metadata, address_of, read
 from salus.identity.federation.provider import Provider
-from salus.identity.federation.refusal import Reason, refused
+from salus.identity.federation.refusal import Reason, away, refused
 from salus.kernel.clock import Clock
 from salus.kernel.errors import Problem
 
 _KEPT_MS = 3_600_000
 _AGAIN_MS = 60_000
+_FAILED_MS = 5_000
+_MOST_REMEMBERED = 100
 _LONGEST_TOKEN = 32_768
 
 
@@ -67,6 +70,7 @@ class Upstream:
         self._wire = wire
         self._clock = clock
         self._kept: dict[Provider, _Kept] = {}
+        self._failed: dict[Provider, tuple[int, Problem]] = {}
 
     async def metadata(self, provider: Provider) -> Metadata:
         """What the provider publishes about itself. Raises Problem(UNAVAILABLE)."""
@@ -85,12 +89,28 @@ class Upstream:
         now = self._clock.now_ms()
         kept = self._kept.get(provider)
         if kept is None or now - kept.fetched_ms >= _KEPT_MS:
+            failed_ms, problem = self._failed.get(provider, (-_FAILED_MS, None))
+            if problem is not None and 0 <= now - failed_ms < _FAILED_MS:
+                raise away(problem.detail.removeprefix("federation: "))
+            kept = await self._fetched(provider, now)
+        return kept
+
+    async def _fetched(self, provider: Provider, now: int) -> _Kept:
+        try:
             metadata = read(await self._wire.get(address_of(provider.issuer)), provider)
             keys = read_keys(await self._wire.get(metadata.jwks_uri))
-            if len(self._kept) > 100:  # of providers that were changed meanwhile
-                self._kept.clear()
-            kept = self._kept[provider] = _Kept(metadata, keys, now, now)
+        except Problem as problem:
+            self._room(self._failed)
+            self._failed[provider] = now, problem
+            raise
+        self._room(self._kept)
+        kept = self._kept[provider] = _Kept(metadata, keys, now, now)
         return kept
+
+    def _room(self, remembered: dict[Provider, Any]) -> None:
+        """What is remembered of providers that were changed meanwhile goes, when it becomes much."""
+        if len(remembered) > _MOST_REMEMBERED:
+            remembered.clear()
 
     async def redeem(self, provider: Provider, code: str, verifier: str, redirect_uri: str) -> Redeemed:
         """Redeem a code at the token endpoint (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
