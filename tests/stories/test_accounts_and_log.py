@@ -96,6 +96,11 @@ def test_a_token_is_alone_on_standard_output_and_kept_nowhere_in_clear(folder: P
             assert token.encode() not in file.read_bytes()
 
 
+def test_a_scope_that_is_not_understood_is_refused_and_not_left_out(folder: Path) -> None:
+    for scope, code in (("system/Observation.rs", 0), ("system/Observation.sr", 2), ("system/*.rs?category=x", 2)):
+        assert _run("token", "issue", "feed", "--scope", scope, "--data-dir", folder).exit_code == code
+
+
 def test_a_revoked_token_leaves_the_list(folder: Path) -> None:
     for _ in range(2):
         _run("token", "issue", "feed", "--data-dir", folder)
