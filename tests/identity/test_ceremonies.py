@@ -294,6 +294,13 @@ def test_a_ceremony_is_over_after_half_an_hour_and_its_secret_is_not_in_the_data
     assert desk.db.execute("select count(*) from flow").fetchone() == (0,)
 
 
+def test_a_ceremony_in_a_session_is_over_after_ten_minutes(desk: Desk) -> None:
+    session = signed_in(desk, desk.person())
+    browser = Browser(desk).again(session, bind=True)
+    desk.clock.later(10 * 60)
+    assert refused(browser.begin_codes).kind is Kind.UNAUTHENTICATED
+
+
 def test_a_ceremony_of_another_tenant_is_refused(desk: Desk) -> None:
     browser = Browser(desk).begin()
     browser.tenant = "other"

@@ -24,7 +24,7 @@ from salus.identity import totp
 from salus.identity.assurance import AAL2, AAL3, FRESH, LEVELS, Demand, Factor, Proof, insufficient, meets, prove
 from salus.identity.ceremony import Asked, Finished, Rooms, challenge_of, expect
 from salus.identity.credentials import Held, refused
-from salus.identity.flow import LIFE_MS, Began, FlowKind, Has, State, Step, over
+from salus.identity.flow import AGAIN_MS, LIFE_MS, Began, FlowKind, Has, State, Step, over
 from salus.identity.lockout import Secret, network_of, place_of
 from salus.identity.notices import NoticeKind
 from salus.identity.passkey_ceremony import CHALLENGE_BYTES, CHALLENGE_MS, creation_options, request_options
@@ -113,7 +113,7 @@ class SignIn:
         state = State(
             kind,
             now,
-            now + LIFE_MS,
+            now + AGAIN_MS,
             device=session.device,
             address=session.address,
             back=back,
