@@ -2,8 +2,9 @@
 """A ceremony under way: signing in, showing a factor again, binding a new one; and what it asks for next.
 
 The browser holds a secret of 256 random bits and nothing else. What was shown so far, the challenge and a code's secret
-that is being enrolled lie in a sealed row, which is over after half an hour, in a session after ten minutes. Each step raises the row's version, and
-only the version that was read is replaced: a challenge or a step is used once, also by two requests at the same moment.
+that is being enrolled lie in a sealed row, which is over after half an hour, in a session after ten minutes. Each step
+raises the row's version, and only the version that was read is replaced: a challenge or a step is used once, also by
+two requests at the same moment.
 
 `next_step` is pure: what was shown, and what the account has, in; what is asked for, out.
 """
