@@ -33,6 +33,7 @@ from salus.knowledge.systems import loaded
 from salus.records.store.defined import kept, state
 from salus.records.store.marks import Marking
 from salus.records.store.schema import MIGRATIONS, ROOM
+from salus.web.assets import Assets
 
 _PROBES = 20
 _SLOW_FLUSH_MS = 20.0
@@ -62,6 +63,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     for concern in backups_could_be_better(settings):
         yield Finding("better", concern.what, concern.mend)
     yield from _flush(settings.folder)
+    if not Assets().built:
+        yield Finding("better", "the pages for people were not built; they answer 503", "Run: make assets")
     yield from _inside(settings)
 
 
