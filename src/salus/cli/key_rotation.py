@@ -169,7 +169,7 @@ async def _tenant(house: House, tenant: str) -> None:
 
 async def _index(house: House, tenant: str) -> None:
     start = time.process_time()
-    done = await rotate_index(house, tenant, _tell_records)
+    done = await rotate_index(house, tenant, _Told())
     click.echo(f"Searches of tenant {tenant} go by the new index key ({time.process_time() - start:.1f} s of CPU).")
     if done:
         click.echo("Nothing is left under the former one.")
@@ -187,7 +187,7 @@ async def _patient(house: House, tenant: str, patient: str, *, backup: bool) -> 
 
 async def _resealed(house: House, tenant: str, owner: bytes, patient: str, *, backup: bool) -> None:
     start = time.process_time()
-    done = await rotate_patient(house, tenant, owner, patient, _tell_records)
+    done = await rotate_patient(house, tenant, owner, patient, _Told())
     spent = time.process_time() - start
     click.echo(f"{done.rows} versions and {done.chunks} chunks of files lie under the new key ({spent:.1f} s of CPU).")
     if backup and house.settings.backup.place:  # the ones before know the patient under the former key only
@@ -228,9 +228,19 @@ def _tell(progress: Progress) -> None:
         click.echo(f"\r{progress.done} of {progress.total} keys, {progress.left:.0f} s left ", nl=last, err=True)
 
 
-def _tell_records(words: str, done: int, total: int) -> None:
-    if total and sys.stderr.isatty():
-        click.echo(f"\r{words}: {done} of {total} records ", nl=done == total, err=True)
+class _Told:
+    """Progress over records, with an estimate, on a terminal."""
+
+    def __init__(self) -> None:
+        self._words = ""
+        self._began = 0.0
+
+    def __call__(self, words: str, done: int, total: int) -> None:
+        if words != self._words:
+            self._words, self._began = words, time.monotonic()
+        if total and sys.stderr.isatty():
+            left = (time.monotonic() - self._began) / done * (total - done) if done else 0
+            click.echo(f"\r{words}: {done} of {total}, {left:.0f} s left ", nl=done == total, err=True)
 
 
 COMMANDS = (list_, rotate, rewrap_)
