@@ -30,12 +30,12 @@ class Place(NamedTuple):
     server: Served
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    port = free_port()
-    salus("init", "--data-dir", tmp_path / "my-clinic", "--port", str(port))
-    server = Served(tmp_path / "my-clinic", port, workers=2)
-    yield Place(tmp_path, server)
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder, port = tmp_path_factory.mktemp("service"), free_port()
+    salus("init", "--data-dir", folder / "my-clinic", "--port", str(port))
+    server = Served(folder / "my-clinic", port, workers=2)
+    yield Place(folder, server)
     server.stop()
 
 
