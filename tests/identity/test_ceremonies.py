@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from ceremonies import Browser, carry_out, signed_in, with_passkey
 from hypothesis import given
 from hypothesis import strategies as st
-from identity_desk import PASSWORD, Desk
+from identity_desk import PASSWORD, Desk, TurnedClock
 from tests.support.soft_auth import SoftAuth
 
+from salus.crypto.keyring import Keyring
 from salus.identity import passwords
 from salus.identity.assurance import AAL1, AAL2, AAL3, LEVELS, Demand, Factor
 from salus.identity.flow import Began, FlowKind, Has, State, Step, next_step
 from salus.identity.notices import NoticeKind
+from salus.identity.passwords import Cost
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 
@@ -260,6 +263,23 @@ def test_recovery_codes_of_somebody_else_are_refused_and_none_is_in_the_database
     browser = Browser(desk).begin()
     browser.password("dr.amara")
     assert refused(browser.recovery, codes[0]).kind is Kind.UNAUTHENTICATED
+
+
+def test_a_hash_of_former_days_is_made_anew_at_the_next_sign_in(
+    tmp_path: Path, keyring: Keyring, clock: TurnedClock, desk: Desk
+) -> None:
+    secret = desk.person()
+    later = Desk(tmp_path, keyring, clock, Cost(passes=1, memory_kib=128))
+    try:
+        for process, hashed in ((desk, "m=64"), (later, "m=128"), (later, "m=128")):
+            browser = Browser(process).begin()
+            browser.password()
+            browser.code(process.code(secret))
+            assert browser.finish().session.acr == AAL2
+            assert hashed in str(process.people.credentials.held("default", "dr.amara").encoded)
+            clock.later(30)
+    finally:
+        later.close()
 
 
 def test_a_password_changed_meanwhile_ends_the_ceremony(desk: Desk) -> None:

@@ -115,6 +115,13 @@ class PasswordHasher:
         """
         return await self._run(_verify, encoded or self._nobody, _peppered(pepper, password))
 
+    def outdated(self, encoded: str | None) -> bool:
+        """Whether a hash was made with less work than those of today."""
+        cost = self._cost
+        return encoded is not None and not encoded.startswith(
+            f"$argon2id$v=19$m={cost.memory_kib},t={cost.passes},p={cost.lanes}$"
+        )
+
     def check_new(self, password: str, context: Iterable[str]) -> None:
         """Judge a password that someone wants to set; as the function of this name."""
         check_new(password, context, self._breached)

@@ -151,6 +151,9 @@ class SignIn:
             self._failed(unit, tenant, name, self._in.lockout.failed(unit, charge), held)
             raise refused()
         self._in.lockout.discharge(charge)
+        if self._in.hasher.outdated(held.encoded):
+            hashed = await self._in.hasher.hash(pepper_of(self._in.keys_of(tenant)), password)
+            held = self._in.credentials.replace(unit, tenant, held, encoded=hashed)
         return self._in.go_on(unit, flow, self._with(state, held, Factor.PASSWORD), held)
 
     def elsewhere(self, unit: Unit, tenant: str, secret: str, name: str, *, two_factors: bool) -> Asked:
