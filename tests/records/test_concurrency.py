@@ -134,7 +134,8 @@ def test_reads_at_the_same_moment_get_each_their_own_answer(clinic: Clinic) -> N
     ids = [clinic.as_("service").post("/fhir/Observation", heart_rate("anna", 60 + n)).json()["id"] for n in range(8)]
     spoiled = ids[3]
     rid = clinic.house.services.store.rid("default", "Observation", spoiled)
-    clinic.house.db.execute("update record set body = x'00' where rid = ?", (rid,))
+    with clinic.behind() as db:
+        db.execute("update record set body = x'00' where rid = ?", (rid,))
     asked = [*((id_, "physician") for id_ in ids), (ids[0], "administrator"), ("nobody", "physician")]
 
     calls = [

@@ -116,9 +116,12 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
 
 async def _start(house: House, made: Application, *tasks: Indexer | Renewer | KeyTender | Watch) -> None:
     for tenant in house.keyring.tenants():
-        check_counts(house.db, house.manifest, tenant)
-        await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
-        await again(house, tenant)
+        try:
+            check_counts(house.db, house.manifest, tenant)
+            await house.record(Unit(), house.operator(tenant), EventType.SERVER_START, f"worker {os.getpid()}")
+            await again(house, tenant)
+        except Problem as problem:  # all its requests are refused, and say why; other tenants are served
+            _log.error("starting: %s", problem.detail)
     loop = asyncio.get_running_loop()
     noting = set[asyncio.Task[None]]()  # a task that nobody holds may vanish
 

@@ -26,7 +26,7 @@ from salus.freshness.report import Finding
 from salus.freshness.scan import count_rows
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection, FileLock, open_database
-from salus.kernel.errors import Kind, Problem
+from salus.kernel.errors import Problem
 from salus.records.store.marks import Marking
 
 MEMORY = "verified.json"
@@ -48,11 +48,11 @@ class _StoppedError(Exception):
     """The server stops."""
 
 
-def check_counts(db: Connection, manifest: Manifest, tenant: str) -> None:
-    """Refuse to start where rows are missing or too many: by counting, without reading them.
+def check_counts(db: Connection, manifest: Manifest, tenant: str) -> bool:
+    """Close a tenant where rows are missing or too many: by counting, without reading them.
 
-    Raises:
-        Problem: UNAVAILABLE.
+    Returns:
+        Whether the counts are right, as far as can be told.
     """
     db.execute("begin")
     try:
@@ -61,7 +61,7 @@ def check_counts(db: Connection, manifest: Manifest, tenant: str) -> None:
     finally:
         db.execute("rollback")
     if state is None:
-        return  # whoever releases something finds out by `vouch`
+        return True  # whoever releases something finds out by `vouch`
     written = {table: count for table, (count, _) in state.tables.items()}
     wrong = [
         f"{table}: {written.get(table, 0)} written, {count} there"
@@ -69,8 +69,8 @@ def check_counts(db: Connection, manifest: Manifest, tenant: str) -> None:
         if count != written.get(table, 0)
     ]
     if wrong:
-        text = "Rows were taken away or added behind the program's back. Run: salus verify"
-        raise Problem(Kind.UNAVAILABLE, text, f"tenant {tenant}: {'; '.join(wrong)}", retry_after=60)
+        manifest.shut(tenant, "; ".join(wrong))
+    return not wrong
 
 
 class Watch:

@@ -109,6 +109,7 @@ class Manifest:
         self._heads: dict[str, list[bytes]] = {}  # by tenant: the head's MAC before and after this transaction
         self._known: dict[str, _Known] = {}
         self._vouched: set[str] = set()  # tenants whose manifest was looked at in this transaction
+        self._shut: dict[str, str] = {}  # tenants whose rows were found wrong, and how
         self._closed: set[str] = set()  # tenants whose manifest was found wrong
 
     def follow(self, db: Connection) -> None:
@@ -161,6 +162,8 @@ class Manifest:
         Raises:
             Problem: UNAVAILABLE.
         """
+        if tenant in self._shut:
+            raise _refusal(tenant, self._shut[tenant])
         if not self._places or tenant in self._heads:
             return
         if not db.in_transaction:
@@ -169,6 +172,11 @@ class Manifest:
             return
         self._current(db, tenant, head)
         self._vouched.add(tenant)
+
+    def shut(self, tenant: str, why: str) -> None:
+        """Vouch for a tenant no more, in this process: its rows are known to be other ones."""
+        self._shut[tenant] = why
+        _log.error("rows of tenant %s were taken away or added: run salus verify", tenant)
 
     def seal(self, db: Connection) -> None:
         """Bring the manifests up to what this transaction has changed; call it last.
@@ -213,6 +221,7 @@ class Manifest:
         self._add_up()
         self._changed.pop(tenant, None)
         bound_to = _bound(db, tenant)
+        self._shut.pop(tenant, None)
         self._closed.discard(tenant)
         self._write(db, tenant, shape(db), sums, bound_to)
 
