@@ -56,6 +56,14 @@ def test_a_physician_chooses_a_patient_and_allows_a_part(clinic: Clinic) -> None
     assert app.get("/fhir/Patient/bert", token).status_code == 404
 
 
+def test_markup_in_the_name_of_an_application_stays_text_and_its_picture_is_not_loaded(clinic: Clinic) -> None:
+    app = App(clinic, name="<img src=x onerror=alert(1)>", logo_uri="https://pictures.example/logo.png")
+    page = _chosen(Visitor(clinic, "physician"), _asked(app))
+    assert "<img" not in page.text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page.text
+    assert "pictures.example" not in page.text
+
+
 def test_no_goes_back_as_no(clinic: Clinic) -> None:
     app, visitor = App(clinic), Visitor(clinic, "physician")
     path = _asked(app)
