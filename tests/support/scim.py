@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from salus.audit.reading import Filter
+from salus.identity.store import Statement, add
 from salus.identity.users import User
 from salus.kernel.commit import Unit
 from tests.support.clinic import Client, Clinic
@@ -30,15 +31,14 @@ class Directory:
 
     def clean(self) -> None:
         """Forget everyone who was provisioned, so that many tests can share one clinic."""
-        db = self.clinic.house.db
+        unit, db = Unit(), self.clinic.house.db
         for name in ("scim_user", "scim_group", "scim_member", "scim_role", "scim_gone"):
-            db.execute(f"delete from {name}")
+            add(unit, Statement(f"delete from {name}", ()))
         for (handle,) in db.execute("select handle from account").fetchall():
             if handle not in self._accounts:
-                db.execute("delete from account where handle = ?", (handle,))
-                db.execute("delete from token where handle = ?", (handle,))
-        db.execute("update generation set number = number + 1")
-        self.clinic.house.tokens.forget()
+                for name in ("account", "token", "standing", "notice", "invitation"):
+                    add(unit, Statement(f"delete from {name} where handle = ?", (handle,), revokes=True))
+        self.clinic.run(self.clinic._commit(unit))
         self._begun = self._entries()
 
     def _entries(self) -> int:

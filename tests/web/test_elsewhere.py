@@ -15,6 +15,7 @@ from salus.audit.event import EventType, Outcome
 from salus.audit.reading import Filter
 from salus.http.limits import RateLimit
 from salus.identity.federation.provider import Provider
+from salus.identity.store import Statement, add
 from salus.kernel.commit import Unit
 from tests.support.clinic import BASE, Clinic
 from tests.support.identity_provider import IdentityProvider, Outside
@@ -91,16 +92,14 @@ class Ward:
 
     def clean(self) -> None:
         """Forget what a test did, so that many can share one clinic."""
-        db = self.clinic.house.db
+        unit = Unit()
         for name in ("idp", "idp_link", "idp_sid", "idp_used", "session", "flow", "attempt", "standing"):
-            db.execute(f"delete from {name}")
-        db.execute("update account set disabled = 0, totp_step = 0")
+            add(unit, Statement(f"delete from {name}", (), revokes=True))
+        add(unit, Statement("update account set disabled = 0, totp_step = 0", ()))
         for name in ("dr.amara-2", "dr.bello"):
             handle = self.clinic.house.keyring.tenant("default").surrogate("user", name)
-            db.execute("delete from account where handle = ?", (handle,))
-        db.execute("update generation set number = number + 1")
-        self.clinic.house.sessions.forget()
-        self.clinic.house.tokens.forget()
+            add(unit, Statement("delete from account where handle = ?", (handle,)))
+        self.clinic.run(self.clinic._commit(unit))
         self.begin()
 
     def register(self, **more: Any) -> None:
@@ -109,11 +108,11 @@ class Ward:
         )
         self.change(lambda unit: self.federation.providers.add(unit, "default", provider))
 
-    def link(self) -> None:
+    def link(self, name: str = "dr.amara") -> None:
         issuer, subject = self.hospital.issuer, self.hospital.subject
         self.change(
             lambda unit: self.federation.links.link(
-                unit, "default", provider="hospital", issuer=issuer, subject=subject, name="dr.amara"
+                unit, "default", provider="hospital", issuer=issuer, subject=subject, name=name
             )
         )
 
@@ -231,9 +230,11 @@ def test_a_disabled_account_stays_out(ward: Ward) -> None:
 
 def test_who_leaves_is_linked_no_more(ward: Ward) -> None:
     ward.register()
-    ward.link()
-    ward.change(lambda unit: ward.clinic.house.people.life.leave(unit, "default", "dr.amara"))
-    assert ward.federation.links.of_user("default", "dr.amara") == []
+    users, life = ward.clinic.house.users, ward.clinic.house.people.life
+    ward.change(lambda unit: users.add_person(unit, "default", "dr.bello", roles=("physician",), display="Bello"))
+    ward.link("dr.bello")
+    ward.change(lambda unit: life.leave(unit, "default", "dr.bello"))
+    assert ward.federation.links.of_user("default", "dr.bello") == []
 
 
 def test_an_account_is_made_at_the_first_sign_in_only_where_that_was_said(ward: Ward) -> None:
