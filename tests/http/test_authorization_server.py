@@ -85,6 +85,12 @@ def test_discovery_says_what_smart_and_certification_demand(clinic: Clinic) -> N
     assert openid["request_uri_parameter_supported"] is False
 
 
+def test_the_style_is_there(clinic: Clinic) -> None:
+    body = App(clinic).tokens(signed_in(clinic, "physician"), "launch/patient patient/Observation.rs")
+    style = document(clinic, body["smart_style_url"].removeprefix(BASE))
+    assert {"color_background", "color_text", "dim_font_size", "font_family_body"} <= style.keys()
+
+
 def test_every_endpoint_that_is_listed_is_there(clinic: Clinic) -> None:
     found = document(clinic, RFC8414)
     there = {
@@ -189,6 +195,13 @@ def test_a_patient_is_their_own_record(clinic: Clinic) -> None:
     claims = claims_of(clinic, body["id_token"])
     assert claims["fhirUser"] == f"{BASE}/fhir/Patient/anna"
     assert body["patient"] == "anna"
+
+
+def test_an_account_that_stands_for_nobody(clinic: Clinic) -> None:
+    app = App(clinic)
+    body = app.tokens(signed_in(clinic, "administrator"), "openid fhirUser user/Patient.rs")
+    assert "fhirUser" not in claims_of(clinic, body["id_token"])
+    assert app.get("/oauth2/userinfo", body["access_token"]).json().keys() == {"sub"}
 
 
 def test_es256_where_an_application_is_registered_for_it(clinic: Clinic) -> None:

@@ -28,7 +28,16 @@ from tests.support.clinic import BASE, PEOPLE, Clinic
 JSON = dict[str, Any]
 CALLBACK = "https://app.example/callback"
 AUDIENCE = f"{BASE}/fhir"
-SCOPES = ("openid", "fhirUser", "launch", "launch/patient", "offline_access", "online_access", "patient/*.cruds")
+SCOPES = (
+    "openid",
+    "fhirUser",
+    "launch",
+    "launch/patient",
+    "launch/encounter",
+    "offline_access",
+    "online_access",
+    "patient/*.cruds",
+)
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 

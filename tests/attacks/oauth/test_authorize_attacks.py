@@ -379,6 +379,13 @@ def test_a_launch_brings_its_patient_and_context(chart: App, physician: Session)
     assert body["smart_style_url"].startswith(BASE)
 
 
+def test_an_encounter_that_the_person_chose(app: App, physician: Session) -> None:
+    waiting = app.waiting(app.authorize(app.parameters("launch/encounter launch/patient patient/Observation.rs")))
+    assert waiting.needs_encounter
+    body = app.redeem(app.approve(waiting, physician, encounter="visit")["code"]).json()
+    assert (body["patient"], body["encounter"]) == ("anna", "visit")
+
+
 def test_a_launch_used_twice(chart: App, physician: Session) -> None:
     handle = _launched(chart, physician)
     chart.waiting(chart.authorize(chart.parameters("launch user/Patient.r", launch=handle)))

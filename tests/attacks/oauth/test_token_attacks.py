@@ -9,8 +9,10 @@ import pytest
 from salus.audit.event import EventType
 from salus.identity.oauth.scopes import INTROSPECT
 from salus.identity.sessions import Session
+from salus.kernel.commit import Unit
 from tests.attacks.oauth.test_code_attacks import refused, works
 from tests.support.clinic import BASE, Clinic
+from tests.support.hand_clock import HandClock
 from tests.support.smart import FORM, App, noted, signed_in
 
 INACTIVE = {"active": False}
@@ -53,6 +55,16 @@ def test_scopes_never_give_what_the_roles_do_not(practice: Clinic, portal: App) 
     own = practice.as_("billing")
     for path in ("/fhir/Patient/anna", "/fhir/Observation/pulse-anna", "/fhir/Condition/asthma-anna"):
         assert portal.get(path, token).status_code == own.get(path).status_code
+
+
+@pytest.mark.requirement("smart@77", "smart@94", "smart@265")
+def test_a_token_that_has_expired(practice: Clinic, portal: App, clock: HandClock) -> None:
+    body = portal.tokens(signed_in(practice, "physician"), "user/Patient.r offline_access")
+    clock.forward(body["expires_in"] * 1000 - 1)
+    assert portal.get("/fhir/Patient/anna", body["access_token"]).status_code == 200
+    clock.forward(1)
+    assert portal.get("/fhir/Patient/anna", body["access_token"]).status_code == 401
+    assert not works(portal, body["access_token"])
 
 
 @pytest.mark.requirement("smart@96")
@@ -104,6 +116,22 @@ def test_introspection_by_a_token_without_the_scope(practice: Clinic, portal: Ap
     headers = {**FORM, "authorization": f"Bearer {token}"}
     answer = practice.stranger.post("/oauth2/introspect", content=f"token={token}", headers=headers)
     assert answer.status_code == 403
+
+
+def test_introspection_by_a_service_with_the_scope(practice: Clinic, app: App, portal: App, physician: Session) -> None:
+    house, unit = practice.house, Unit()
+    account = house.users.find("default", "service")
+    assert account is not None
+    given = house.oauth.issuance.for_service(unit, portal.client, account, "TREAT", (INTROSPECT,), "", 60_000)[1]
+    practice.run(practice._commit(unit))
+    headers = {**FORM, "authorization": f"Bearer {given['access_token']}"}
+    for asked in (app.tokens(physician), portal.tokens(physician)):
+        answer = practice.stranger.post("/oauth2/introspect", content=f"token={asked['access_token']}", headers=headers)
+        assert answer.json()["active"] is True
+
+
+def test_no_person_can_give_the_scope_for_introspection(watcher: App, physician: Session) -> None:
+    assert INTROSPECT not in watcher.tokens(physician, f"user/Patient.r {INTROSPECT}")["scope"]
 
 
 def test_introspection_by_a_public_application(app: App, physician: Session) -> None:
