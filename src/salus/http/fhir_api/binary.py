@@ -36,7 +36,7 @@ _WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _MEDIA = re.compile(rf'{_WORD}/{_WORD}(?: ?; ?{_WORD}=(?:{_WORD}|"[\x20!#-\[\]-~]*"))*')  # RFC 9110 section 8.3.1
 _ATTACHED: tuple[Header, ...] = (
     (b"content-disposition", b"attachment"),
-    (b"content-security-policy", b"sandbox"),  # beside the one that every answer carries: both hold
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
     (b"accept-ranges", b"bytes"),
 )
 
