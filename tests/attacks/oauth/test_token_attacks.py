@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from salus.audit.event import EventType
+from salus.fhir.validate import check
 from salus.identity.oauth.scopes import INTROSPECT
 from salus.identity.sessions import Session
 from salus.kernel.commit import Unit
@@ -55,6 +56,19 @@ def test_scopes_never_give_what_the_roles_do_not(practice: Clinic, portal: App) 
     own = practice.as_("billing")
     for path in ("/fhir/Patient/anna", "/fhir/Observation/pulse-anna", "/fhir/Condition/asthma-anna"):
         assert portal.get(path, token).status_code == own.get(path).status_code
+
+
+def test_the_log_names_the_application_through_which_somebody_acted(
+    practice: Clinic, portal: App, physician: Session
+) -> None:
+    token = portal.tokens(physician, "user/Patient.r")["access_token"]
+    portal.get("/fhir/Patient/anna", token)
+    noted(practice)
+    entries = practice.as_("auditor").get("/fhir/AuditEvent?_count=10&altid=a-physician").json()["entry"]
+    for entry in entries[:3]:
+        check(entry["resource"], "AuditEvent")
+    who = [agent["who"].get("identifier", {}).get("value") for agent in entries[0]["resource"]["agent"]]
+    assert who[:2] == ["a-physician", "portal"]
 
 
 @pytest.mark.requirement("smart@77", "smart@94", "smart@265")
