@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salus.http.message import Request
+from salus.http.routes import Router
 from salus.kernel.errors import Kind, Problem
 from salus.web import cookies, forms
 from salus.web.places import local_path
+from tests.support.route_table import every_route
 
 BASE = "https://records.example"
 SECRET = "k" * 43
@@ -174,6 +176,27 @@ def test_a_cookie_that_is_not_ours_is_not_read(header: str) -> None:
     assert cookies.read(sent, cookies.session_name("default")) == ""
 
 
+def test_cookies_that_come_in_parts_are_all_read() -> None:
+    """HTTP/2 sends each cookie as a header of its own (RFC 9113 section 8.2.3)."""
+    names = [cookies.session_name("default"), cookies.door_name("default"), cookies.ceremony_name("default")]
+    values = [letter * 43 for letter in "abc"]
+    headers = [(b"cookie", f"{name}={value}".encode()) for name, value in zip(names, values, strict=True)]
+    sent = Request({"method": "GET", "path": "/", "query_string": b"", "headers": headers}, _nothing, 1)
+    assert [cookies.read(sent, name) for name in names] == values
+
+
+async def _nothing() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
 def test_our_cookie_is_read() -> None:
     sent = request(headers={"cookie": f"a=b; {cookies.session_name('default')}={SECRET}; c=d"})
     assert cookies.read(sent, cookies.session_name("default")) == SECRET
+
+
+def test_random_names_begin_with_whatever_they_like() -> None:
+    """Only below `fhir` an underscore tells a special page from an id."""
+    router = Router(every_route())
+    assert router.find("GET", ["authorize", "_abc"])[1] == {"id": "_abc"}
+    with pytest.raises(Problem):
+        router.find("GET", ["fhir", "Patient", "_abc"])
