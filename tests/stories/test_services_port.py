@@ -104,7 +104,7 @@ class Installation:
         }
         self.served = Served(folder / "data", port, env=env)
         self._trust = folder / "data" / "tls" / "ca.crt"
-        for _ in range(200):  # it starts beside the workers
+        for _ in range(800):  # it starts beside the workers
             try:
                 self.ask("/health", self.feed)
             except httpx.ConnectError:
