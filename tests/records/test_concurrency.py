@@ -119,6 +119,24 @@ def test_transactions_on_one_record_follow_each_other_whole(clinic: Clinic) -> N
     assert len(service.find("Observation?patient=anna&_count=100")) == 27
 
 
+def test_transactions_that_make_the_same_records_are_not_taken_for_strangers(clinic: Clinic) -> None:
+    """Each is staged in slices, between which another may be committed: what it made is no hidden record."""
+
+    def bundle(n: int) -> JSON:
+        entries = [
+            {
+                "resource": heart_rate("anna", n, id_=f"made-{number}"),
+                "request": {"method": "PUT", "url": f"Observation/made-{number}"},
+            }
+            for number in range(120)
+        ]
+        return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+
+    answers = _at_once(clinic, [("POST", "/fhir", bundle(n), {}) for n in range(4)])
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert _versions(clinic, "Observation/made-7") == [4, 3, 2, 1]
+
+
 def test_a_refused_request_does_not_harm_its_neighbours_in_the_group(clinic: Clinic) -> None:
     requests: list[tuple[str, str, Any, dict[str, str]]] = []
     for n in range(20):

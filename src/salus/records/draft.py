@@ -23,6 +23,7 @@ from salus.records.context import Context
 from salus.records.facts import facts as facts_of_resource
 from salus.records.facts import relations
 from salus.records.lens import lens
+from salus.records.persevere import RACED
 from salus.records.security_context import BINARY, facts_within
 from salus.records.store.defined import Define
 from salus.records.store.store import Version, entities
@@ -112,6 +113,8 @@ class Drafting:
             check_attached(ctx, permit, draft.resource, rid, found.owners)
         # Asked last: content outside the grant must not find out which ids are taken.
         if draft.claiming is not None and ctx.store.taken(draft.claiming, draft.id):
+            if ctx.store.newest(draft.claiming, draft.id) is not None:  # somebody has made it since the draft was begun
+                raise Problem(Kind.CONFLICT, "Someone else made this record at the same time.", RACED)
             raise _outside(permit, "the id belongs to a hidden record")
         draft.facts = found
 
