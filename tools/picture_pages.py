@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
+from tests.web.browser.records import fill
 from tests.web.browser.stage import Stage, Visitor, why_not
+from tests.web.browser.test_how_application_pages_look import register, request
 
 from salus.identity.flow import Began
 
@@ -52,6 +55,30 @@ def first_sign_in(stage: Stage) -> None:
     visitor.close()
 
 
+def applications(stage: Stage) -> None:
+    """A person answers an application, on a telephone and at a desk."""
+    fill(stage)
+    register(stage)
+    visitor = Visitor(stage, width=NARROW)
+    visitor.sign_in(stage.person(), at=f"/sign-in?next={quote('/launch')}")
+    visitor.go(request(stage))
+    visitor.page.fill("#name", "ång")
+    visitor.press("Search")
+    visitor.page.get_by_label("Ångström").check()
+    take(visitor, "choose-a-patient")
+    visitor.press("Go on")
+    visitor.expect("Allow")
+    visitor.page.locator("summary").first.click()
+    visitor.page.get_by_label("Vital signs", exact=True).check()
+    take(visitor, "allow-an-application")
+    visitor.page.get_by_role("button", name="Allow", exact=True).click()
+    visitor.page.wait_for_url("**/health?**")
+    visitor.page.set_viewport_size({"width": WIDE, "height": 700})
+    visitor.go("/account/apps")
+    take(visitor, "applications")
+    visitor.close()
+
+
 def main() -> None:
     """Take all pictures anew."""
     if why_not():
@@ -61,6 +88,7 @@ def main() -> None:
         stage = Stage(Path(place))
         try:
             stage.play(lambda: first_sign_in(stage))
+            stage.play(lambda: applications(stage))
         finally:
             stage.close()
 

@@ -22,7 +22,14 @@ def back(stage: Stage) -> str:
     return f"{stage.base}/health"
 
 
-def _request(stage: Stage) -> str:
+def register(stage: Stage) -> None:
+    """The application of these pages."""
+    words = ("--name", "Growth chart", "--redirect", back(stage), "--launch", "https://app.example/launch")
+    scopes = [part for scope in SCOPE.split() for part in ("--scope", scope)]
+    salus("client", "add", "looked-at", *words, *scopes, "--data-dir", stage.folder)
+
+
+def request(stage: Stage) -> str:
     """The address of an authorization request, made fresh."""
     asked = {
         "response_type": "code",
@@ -39,16 +46,14 @@ def _request(stage: Stage) -> str:
 
 def test_every_page_about_applications_is_accessible_at_every_width(stage: Stage, visiting: Visiting, axe: str) -> None:
     fill(stage)
-    words = ("--name", "Growth chart", "--redirect", back(stage), "--launch", "https://app.example/launch")
-    scopes = [part for scope in SCOPE.split() for part in ("--scope", scope)]
-    salus("client", "add", "looked-at", *words, *scopes, "--data-dir", stage.folder)
+    register(stage)
     ada, visitor = stage.person(), visiting()
     look, page = Look(visitor, axe), visitor.page
     visitor.sign_in(ada, at=f"/sign-in?next={quote('/launch')}")
     look("Open an application")
     visitor.press("Growth chart")
     look("Choose a patient")
-    visitor.go(_request(stage))
+    visitor.go(request(stage))
     look("Choose a patient")
     page.fill("#name", "nobody of this name")
     visitor.press("Search")
