@@ -13,10 +13,20 @@ from tests.support.clinic import Clinic
 from tests.support.served import Served, free_port, salus
 
 
+@pytest.fixture(scope="session")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a clinic that nobody uses: others are copies of it."""
+    folder = tmp_path_factory.mktemp("pattern") / "data"
+    made = Clinic(folder)
+    made.close()
+    made.loop.close()
+    return folder
+
+
 @pytest.fixture
-def clinic(tmp_path: Path) -> Iterator[Clinic]:
+def clinic(tmp_path: Path, pattern: Path) -> Iterator[Clinic]:
     """A fresh clinic."""
-    made = Clinic(tmp_path / "data")
+    made = Clinic(tmp_path / "data", pattern=pattern)
     yield made
     made.close()
     made.loop.close()

@@ -7,6 +7,7 @@ Requests go through the whole ASGI application in this process; `tests.support.s
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Coroutine, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from salus.audit.reader import AuditReader
 from salus.kernel.clock import Clock, Elapsed
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection, open_database
-from salus.kernel.settings import Keys, Limits, Settings
+from salus.kernel.settings import Keys, Limits, Settings, load
 from salus.records.context import Context
 
 T = TypeVar("T")
@@ -101,6 +102,9 @@ class Clinic:
         house: the wired rooms.
         application: the ASGI application itself.
         http: a client of the ASGI application; use `as_` instead.
+
+    Args:
+        pattern: the folder of a clinic to be a copy of, keys and all; that takes a third of the time.
     """
 
     def __init__(
@@ -111,12 +115,15 @@ class Clinic:
         *,
         keys: Keys | None = None,
         elapsed: Elapsed | None = None,
+        pattern: Path | None = None,
     ) -> None:
         self.loop = asyncio.new_event_loop()
         self.clock = clock
         self.elapsed = elapsed
         self.folder = folder
-        made = found(folder, keys=keys)
+        if pattern is not None:
+            shutil.copytree(pattern, folder)
+        made = load(folder) if pattern is not None else found(folder, keys=keys)
         generous = limits or Limits(requests_per_second=100_000, burst=100_000)
         self.settings = Settings(
             server=made.server,
@@ -128,6 +135,8 @@ class Clinic:
             folder=folder,
         )
         self.open()
+        if pattern is not None:
+            return
         for name, (roles, _, party) in PEOPLE.items():
             unit = Unit()
             self.house.users.add_service(unit, "default", name, roles=roles, display=name, party=party)
