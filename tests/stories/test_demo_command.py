@@ -76,8 +76,9 @@ def test_the_demo_prints_accounts_and_commands_that_work_and_starts_again(tmp_pa
 
 def test_ctrl_c_while_the_demo_is_made_leaves_nothing_half(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
+    as_at_a_terminal = ("env", "--default-signal=INT")  # tests that run in the background have it switched off
     process = subprocess.Popen(
-        [SALUS, "demo", "--data-dir", folder, "--port", str(free_port()), "--patients", "5000"],
+        [*as_at_a_terminal, SALUS, "demo", "--data-dir", folder, "--port", str(free_port()), "--patients", "5000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
