@@ -66,7 +66,7 @@ pytest: $(VENV)/.dev assets ## tests only (ARGS="-k attack")
 	@command -v softhsm2-util >/dev/null || tools/debian.sh softhsm2 "the PKCS#11 key provider is tried against a soft HSM" || true
 	@command -v chromium >/dev/null || tools/debian.sh chromium "the pages are looked at in a real browser" || true
 	@tests/clients/install.sh
-	$(BIN)/pytest -n $(WORKERS) -m "not deep" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not deep" $(ARGS)
 
 .PHONY: test
 test: lint types contracts pytest ## everything that a change must pass

@@ -60,7 +60,7 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 
 @pytest.fixture(scope="module")
 def public(practice: Clinic) -> App:
-    return App(practice, "public", scopes=(*SCOPES, "launch/encounter", "user/*.cruds"))
+    return App(practice, "public", scopes=(*SCOPES, "user/*.cruds"))
 
 
 @pytest.fixture(scope="module")
@@ -430,11 +430,13 @@ def test_keys_that_an_application_handed_in_cannot_be_exchanged(practice: Clinic
     ((own,),) = db.execute("select sealed from client where handle = ?", (kept,)).fetchall()
     ((other,),) = db.execute("select sealed from client where handle = ?", (thief,)).fetchall()
     for sealed in (other, own[:-1] + bytes([own[-1] ^ 1])):
-        db.execute("update client set sealed = ? where handle = ?", (sealed, kept))
+        with practice.behind() as thieves:
+            thieves.execute("update client set sealed = ? where handle = ?", (sealed, kept))
         with pytest.raises(Problem) as raised:
             practice.house.apps.clients.find("default", "kept")
         assert raised.value.kind is Kind.FAULT
-    db.execute("update client set sealed = ? where handle = ?", (own, kept))
+    with practice.behind() as thieves:
+        thieves.execute("update client set sealed = ? where handle = ?", (own, kept))
     found = practice.house.apps.clients.find("default", "kept")
     assert found is not None
     assert found.jwks == keys

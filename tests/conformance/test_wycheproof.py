@@ -160,6 +160,10 @@ KNOWN = {
     "Encoding": "formats",
     "PublicFormat": "formats",
     "load_pem_public_key": "formats",
+    "PrivateFormat": "formats",
+    "NoEncryption": "formats: what is written by it is sealed at once",
+    "ed25519": "as Ed25519PublicKey; of proofs of applications, judged by joserfc",
+    "rsa": "signs id_tokens and judges proofs of applications by joserfc, which has tests of its own",
 }
 
 

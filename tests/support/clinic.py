@@ -136,6 +136,7 @@ class Clinic:
         )
         self.open()
         if pattern is not None:
+            self.token("service")  # as whoever furnishes a clinic has one
             return
         for name, (roles, _, party) in PEOPLE.items():
             unit = Unit()

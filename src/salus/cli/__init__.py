@@ -49,7 +49,10 @@ _COMMANDS = {
         "salus.cli.erase",
         "Erase a patient: what would go, two people's consent, the erasure itself, and its receipt.",
     ),
-    "verify": ("salus.cli.verify", "Compare the whole database with what was written: log, rows, index, contents."),
+    "verify": (
+        "salus.cli.verify",
+        "Compare the whole database with what was written, all tenants; name what was changed, added, taken or put back.",
+    ),
     "audit": ("salus.cli.audit", "The audit log: who did what, and the proof that nothing was changed."),
     "oauth": ("salus.cli.oauth", "The authorization server: signing keys, and what people allow applications."),
     "access": ("salus.cli.access", "Roles and decisions."),
