@@ -51,7 +51,8 @@ _COMMANDS = {
     ),
     "verify": (
         "salus.cli.verify",
-        "Compare the whole database with what was written, all tenants; name what was changed, added, taken or put back.",
+        "Compare the whole database with what was written, all tenants;"
+        " name what was changed, added, taken or put back.",
     ),
     "audit": ("salus.cli.audit", "The audit log: who did what, and the proof that nothing was changed."),
     "oauth": ("salus.cli.oauth", "The authorization server: signing keys, and what people allow applications."),
