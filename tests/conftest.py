@@ -8,9 +8,14 @@ from pathlib import Path
 
 import build_assets
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.clinic import Clinic
 from tests.support.served import Served, free_port, salus
+
+# How long an example takes says more about the machine, and what else it does, than about us.
+settings.register_profile("salus", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("salus")
 
 
 @pytest.fixture(scope="session")
