@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from joserfc import jwk, jws
 
 from bench.serving import make_folder
+from bench.stages import stage
 from bench.variants import VARIANTS, house_of
 from salus.app.house import House
 from salus.identity.assurance import AAL2
@@ -135,7 +136,6 @@ def _commit(house: House, unit: Unit) -> None:
 
 def main() -> None:
     """Measure in a folder that is thrown away."""
-    from bench.micro import stage
 
     with tempfile.TemporaryDirectory(prefix="salus-credentials-") as temporary:
         folder = Path(temporary) / "data"

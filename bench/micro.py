@@ -24,6 +24,7 @@ from bench.corpus import Stored, corpus, questions, stored
 from bench.credentials import credentials
 from bench.load import CONNECTIONS
 from bench.serving import make_folder
+from bench.stages import stage, tell
 from bench.variants import VARIANTS, house_of
 from salus.access.facts import Facts
 from salus.access.permissions import Permission
@@ -54,23 +55,7 @@ from salus.records.store.store import entities
 JSON = dict[str, Any]
 _SAMPLE = 2_000
 _BUNDLES = 20
-_RUNS = 5
 _SEED = 20260101
-
-
-def stage(name: str, work: Callable[[Any], object], inputs: Sequence[Any]) -> None:
-    """Print the median CPU time of one call over some rounds."""
-    rounds = []
-    for _ in range(_RUNS):
-        began = time.thread_time()
-        for value in inputs:
-            work(value)
-        rounds.append(time.thread_time() - began)
-    _tell(name, statistics.median(rounds) / len(inputs))
-
-
-def _tell(name: str, seconds: float) -> None:
-    print(f"  {name:<34}{seconds * 1e6:9.1f}", flush=True)
 
 
 async def interactions(
@@ -92,7 +77,7 @@ async def interactions(
         await asyncio.gather(*(work_off() for _ in range(CONNECTIONS)))
         used = time.process_time() - began
         if number == 1:
-            _tell(name, used / len(inputs) / share)
+            tell(name, used / len(inputs) / share)
 
 
 # ── stages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
