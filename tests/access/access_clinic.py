@@ -24,6 +24,42 @@ def surrogate(tenant: str, kind: str, value: str) -> bytes:
     return hashlib.sha256(f"{tenant}|{kind}|{value}".encode()).digest()[:16]
 
 
+MASKING = """
+policy = "masking"
+version = 1
+[role.clerk]
+title = "Clerk"
+purposes = ["HPAYMT", "TREAT"]
+[[role.clerk.allow]]
+id = "clerk-codes"
+why = "Clerks see codes and no notes"
+actions = ["read", "search"]
+types = ["Condition"]
+when = ["any"]
+mask = ["note", "evidence"]
+[role.author]
+title = "Author"
+purposes = ["HPAYMT", "TREAT"]
+[[role.author.allow]]
+id = "author-own"
+why = "Authors see what they wrote"
+actions = ["read", "search"]
+types = ["Condition"]
+when = ["authored"]
+mask = ["evidence"]
+[role.reader]
+title = "Reader"
+purposes = ["TREAT"]
+[[role.reader.allow]]
+id = "reader-all"
+why = "Readers see everything"
+actions = ["read", "search"]
+types = ["Condition"]
+when = ["any"]
+"""
+"""A policy of three roles: one sees with a mask, one what they wrote with a smaller one, one everything."""
+
+
 class Clinic:
     def __init__(self, db: Connection, policy: Policy | None) -> None:
         self.db = db

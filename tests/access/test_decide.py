@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 
 import pytest
-from access_clinic import TENANT, Clinic, reason, surrogate
+from access_clinic import MASKING, TENANT, Clinic, reason, surrogate
 
 from salus.access.decide import Access
 from salus.access.facts import Facts
@@ -15,40 +15,6 @@ from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.access.relations import Relations
 from salus.kernel.errors import Kind, Problem
-
-MASKING = """
-policy = "masking"
-version = 1
-[role.clerk]
-title = "Clerk"
-purposes = ["HPAYMT", "TREAT"]
-[[role.clerk.allow]]
-id = "clerk-codes"
-why = "Clerks see codes and no notes"
-actions = ["read", "search"]
-types = ["Condition"]
-when = ["any"]
-mask = ["note", "evidence"]
-[role.author]
-title = "Author"
-purposes = ["HPAYMT", "TREAT"]
-[[role.author.allow]]
-id = "author-own"
-why = "Authors see what they wrote"
-actions = ["read", "search"]
-types = ["Condition"]
-when = ["authored"]
-mask = ["evidence"]
-[role.reader]
-title = "Reader"
-purposes = ["TREAT"]
-[[role.reader.allow]]
-id = "reader-all"
-why = "Readers see everything"
-actions = ["read", "search"]
-types = ["Condition"]
-when = ["any"]
-"""
 
 
 def test_without_a_policy_nobody_may_do_anything(clinic: Clinic) -> None:

@@ -6,44 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from access_clinic import Clinic, reason
+from access_clinic import MASKING, Clinic, reason
 
 from salus.access.permissions import Permission
 from salus.kernel.errors import Kind, Problem
-
-MASKING = """
-policy = "masking"
-version = 1
-[role.clerk]
-title = "Clerk"
-purposes = ["HPAYMT", "TREAT"]
-[[role.clerk.allow]]
-id = "clerk-codes"
-why = "Clerks see codes and no notes"
-actions = ["read", "search"]
-types = ["Condition"]
-when = ["any"]
-mask = ["note", "evidence"]
-[role.author]
-title = "Author"
-purposes = ["HPAYMT", "TREAT"]
-[[role.author.allow]]
-id = "author-own"
-why = "Authors see what they wrote"
-actions = ["read", "search"]
-types = ["Condition"]
-when = ["authored"]
-mask = ["evidence"]
-[role.reader]
-title = "Reader"
-purposes = ["TREAT"]
-[[role.reader.allow]]
-id = "reader-all"
-why = "Readers see everything"
-actions = ["read", "search"]
-types = ["Condition"]
-when = ["any"]
-"""
 
 
 @pytest.mark.parametrize(

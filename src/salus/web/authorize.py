@@ -100,8 +100,7 @@ class AuthorizePages:
 
     def _recognise(self, visit: Visit, waiting: Interaction) -> Response:
         if visit.session is None:
-            hint = f"&hint={quote(waiting.login_hint)}" if waiting.login_hint else ""
-            return visit.go(f"/sign-in?next={quote(visit.to(_path(waiting)))}{hint}")
+            return visit.go(f"/sign-in?next={quote(visit.to(_path(waiting)))}")
         if waiting.launch is not None and waiting.launch.user != visit.session.user.id:
             return visit.page("authorize/other.jinja", status=403, app=waiting.client.name)
         return visit.go(f"/step-up?next={quote(visit.to(_path(waiting)))}")
@@ -158,7 +157,6 @@ class AuthorizePages:
             path=_path(waiting),
             patient=patient,
             own=patient is not None and visit.session.user.party == f"Patient/{patient.id}",
-            picked=waiting.needs_patient,
             visits=visits,
             offer=choices.offer(waiting.scopes, ticked if ticked is not None else known),
             minutes=self._minutes,

@@ -12,7 +12,7 @@ from scim2_models import PatchOp
 from salus.access.permissions import Permission
 from salus.audit.event import EventType
 from salus.http.message import Response
-from salus.http.routes import Call, Handler
+from salus.http.routes import Call
 from salus.http.scim_api.asked import attributes_of, patch_in
 from salus.http.scim_api.messages import payload, understood
 from salus.http.scim_api.models import TOLERANT, Group
@@ -33,53 +33,9 @@ from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context, audited
 
 
-def create(desk: Desk) -> Handler:
-    """POST /scim/v2/Groups."""
-
-    async def handler(call: Call) -> Response:
-        return await _create(call.context, desk, call)
-
-    return handler
-
-
-def read(desk: Desk) -> Handler:
-    """GET /scim/v2/Groups/{id}."""
-
-    async def handler(call: Call) -> Response:
-        return await _read(call.context, desk, call)
-
-    return handler
-
-
-def replace(desk: Desk) -> Handler:
-    """PUT /scim/v2/Groups/{id}."""
-
-    async def handler(call: Call) -> Response:
-        return await _replace(call.context, desk, call)
-
-    return handler
-
-
-def patch(desk: Desk) -> Handler:
-    """PATCH /scim/v2/Groups/{id}."""
-
-    async def handler(call: Call) -> Response:
-        return await _patch(call.context, desk, call)
-
-    return handler
-
-
-def delete(desk: Desk) -> Handler:
-    """DELETE /scim/v2/Groups/{id}."""
-
-    async def handler(call: Call) -> Response:
-        return await _delete(call.context, desk, call)
-
-    return handler
-
-
 @audited(EventType.PROVISION_GROUP)
-async def _create(ctx: Context, desk: Desk, call: Call) -> Response:
+async def create(ctx: Context, desk: Desk, call: Call) -> Response:
+    """POST /scim/v2/Groups."""
     permit = ctx.decide(Permission.USER_PROVISION, "")
     asked = attributes_of(call.request.query, Group)
     sent = read_group(await payload(call.request), Situation.RESOURCE_CREATION_REQUEST)
@@ -96,7 +52,8 @@ async def _create(ctx: Context, desk: Desk, call: Call) -> Response:
 
 
 @audited(EventType.PROVISION_READ)
-async def _read(ctx: Context, desk: Desk, call: Call) -> Response:
+async def read(ctx: Context, desk: Desk, call: Call) -> Response:
+    """GET /scim/v2/Groups/{id}."""
     permit = ctx.decide(Permission.USER_PROVISION, "")
     ctx.asked = f"Groups/{call.path['id'][:100]}"
     asked = attributes_of(call.request.query, Group)
@@ -108,7 +65,8 @@ async def _read(ctx: Context, desk: Desk, call: Call) -> Response:
 
 
 @audited(EventType.PROVISION_GROUP)
-async def _replace(ctx: Context, desk: Desk, call: Call) -> Response:
+async def replace(ctx: Context, desk: Desk, call: Call) -> Response:
+    """PUT /scim/v2/Groups/{id}."""
     permit = ctx.decide(Permission.USER_PROVISION, "")
     ctx.asked = f"Groups/{call.path['id'][:100]}"
     asked = attributes_of(call.request.query, Group)
@@ -121,7 +79,8 @@ async def _replace(ctx: Context, desk: Desk, call: Call) -> Response:
 
 
 @audited(EventType.PROVISION_GROUP)
-async def _patch(ctx: Context, desk: Desk, call: Call) -> Response:
+async def patch(ctx: Context, desk: Desk, call: Call) -> Response:
+    """PATCH /scim/v2/Groups/{id}."""
     permit = ctx.decide(Permission.USER_PROVISION, "")
     ctx.asked = f"Groups/{call.path['id'][:100]}"
     asked = attributes_of(call.request.query, Group)
@@ -139,7 +98,8 @@ async def _patch(ctx: Context, desk: Desk, call: Call) -> Response:
 
 
 @audited(EventType.PROVISION_GROUP)
-async def _delete(ctx: Context, desk: Desk, call: Call) -> Response:
+async def delete(ctx: Context, desk: Desk, call: Call) -> Response:
+    """DELETE /scim/v2/Groups/{id}."""
     permit = ctx.decide(Permission.USER_PROVISION, "")
     ctx.asked = f"Groups/{call.path['id'][:100]}"
     group = _found(ctx, desk, call)

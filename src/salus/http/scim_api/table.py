@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from salus.access.permissions import Permission
-from salus.http.routes import Route
+from salus.http.message import Response
+from salus.http.routes import Call, Handler, Route
 from salus.http.scim_api import discovery, groups, searching, users
 from salus.identity.provisioning.desk import Desk
+from salus.records.context import Context
+
+Story = Callable[[Context, Desk, Call], Awaitable[Response]]
 
 
 def scim_routes(desk: Desk) -> list[Route]:
@@ -16,6 +22,13 @@ def scim_routes(desk: Desk) -> list[Route]:
     user, group = f"{root}/Users/{{id}}", f"{root}/Groups/{{id}}"
     find_users, find_groups = searching.users(desk), searching.groups(desk)
     one_of = discovery.one_of
+
+    def over(story: Story) -> Handler:
+        async def handler(call: Call) -> Response:
+            return await story(call.context, desk, call)
+
+        return handler
+
     return [
         Route("GET", f"{root}/ServiceProviderConfig", p, discovery.config, "What SCIM can do here."),
         Route("GET", f"{root}/ResourceTypes", p, discovery.resource_types, "Lists what SCIM keeps here."),
@@ -25,16 +38,16 @@ def scim_routes(desk: Desk) -> list[Route]:
         Route("POST", f"{root}/.search", p, searching.everything(desk), "Searches provisioned people and groups."),
         Route("GET", f"{root}/Users", p, find_users, "Searches provisioned people."),
         Route("POST", f"{root}/Users/.search", p, find_users, "Searches provisioned people."),
-        Route("POST", f"{root}/Users", p, users.create(desk), "Provisions an account."),
-        Route("GET", user, p, users.read(desk), "Reads a provisioned person."),
-        Route("PUT", user, p, users.replace(desk), "Replaces what is known of a provisioned person."),
-        Route("PATCH", user, p, users.patch(desk), "Changes, suspends or resumes a provisioned person."),
-        Route("DELETE", user, p, users.delete(desk), "Ends the account of a provisioned person."),
+        Route("POST", f"{root}/Users", p, over(users.create), "Provisions an account."),
+        Route("GET", user, p, over(users.read), "Reads a provisioned person."),
+        Route("PUT", user, p, over(users.replace), "Replaces what is known of a provisioned person."),
+        Route("PATCH", user, p, over(users.patch), "Changes, suspends or resumes a provisioned person."),
+        Route("DELETE", user, p, over(users.delete), "Ends the account of a provisioned person."),
         Route("GET", f"{root}/Groups", p, find_groups, "Searches groups."),
         Route("POST", f"{root}/Groups/.search", p, find_groups, "Searches groups."),
-        Route("POST", f"{root}/Groups", p, groups.create(desk), "Makes a group."),
-        Route("GET", group, p, groups.read(desk), "Reads a group."),
-        Route("PUT", group, p, groups.replace(desk), "Replaces a group with its members."),
-        Route("PATCH", group, p, groups.patch(desk), "Changes a group or its members."),
-        Route("DELETE", group, p, groups.delete(desk), "Deletes a group; its members lose its roles."),
+        Route("POST", f"{root}/Groups", p, over(groups.create), "Makes a group."),
+        Route("GET", group, p, over(groups.read), "Reads a group."),
+        Route("PUT", group, p, over(groups.replace), "Replaces a group with its members."),
+        Route("PATCH", group, p, over(groups.patch), "Changes a group or its members."),
+        Route("DELETE", group, p, over(groups.delete), "Deletes a group; its members lose its roles."),
     ]

@@ -16,7 +16,7 @@ from scim2_models import PatchOp
 from salus.access.permissions import Permission
 from salus.audit.event import EventType
 from salus.http.message import Response
-from salus.http.routes import Call, Handler
+from salus.http.routes import Call
 from salus.http.scim_api.asked import attributes_of, patch_in
 from salus.http.scim_api.messages import payload, understood
 from salus.http.scim_api.models import TOLERANT, SomeUser
@@ -38,53 +38,9 @@ from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context, audited
 
 
-def create(desk: Desk) -> Handler:
-    """POST /scim/v2/Users."""
-
-    async def handler(call: Call) -> Response:
-        return await _create(call.context, desk, call)
-
-    return handler
-
-
-def read(desk: Desk) -> Handler:
-    """GET /scim/v2/Users/{id}."""
-
-    async def handler(call: Call) -> Response:
-        return await _read(call.context, desk, call)
-
-    return handler
-
-
-def replace(desk: Desk) -> Handler:
-    """PUT /scim/v2/Users/{id}."""
-
-    async def handler(call: Call) -> Response:
-        return await _replace(call.context, desk, call)
-
-    return handler
-
-
-def patch(desk: Desk) -> Handler:
-    """PATCH /scim/v2/Users/{id}."""
-
-    async def handler(call: Call) -> Response:
-        return await _patch(call.context, desk, call)
-
-    return handler
-
-
-def delete(desk: Desk) -> Handler:
-    """DELETE /scim/v2/Users/{id}."""
-
-    async def handler(call: Call) -> Response:
-        return await _delete(call.context, desk, call)
-
-    return handler
-
-
 @audited(EventType.USER_CREATE)
-async def _create(ctx: Context, desk: Desk, call: Call) -> Response:
+async def create(ctx: Context, desk: Desk, call: Call) -> Response:
+    """POST /scim/v2/Users."""
     permit = ctx.decide(Permission.USER_PROVISION, "")
     asked = attributes_of(call.request.query, SomeUser)
     user = read_user(await payload(call.request), Situation.RESOURCE_CREATION_REQUEST, ())
@@ -96,7 +52,8 @@ async def _create(ctx: Context, desk: Desk, call: Call) -> Response:
 
 
 @audited(EventType.PROVISION_READ)
-async def _read(ctx: Context, desk: Desk, call: Call) -> Response:
+async def read(ctx: Context, desk: Desk, call: Call) -> Response:
+    """GET /scim/v2/Users/{id}."""
     permit = ctx.decide(Permission.USER_PROVISION, "")
     ctx.asked = f"Users/{call.path['id'][:100]}"
     asked = attributes_of(call.request.query, SomeUser)
@@ -108,7 +65,8 @@ async def _read(ctx: Context, desk: Desk, call: Call) -> Response:
 
 
 @audited(EventType.USER_CHANGE)
-async def _replace(ctx: Context, desk: Desk, call: Call) -> Response:
+async def replace(ctx: Context, desk: Desk, call: Call) -> Response:
+    """PUT /scim/v2/Users/{id}."""
     permit = ctx.decide(Permission.USER_PROVISION, "")
     ctx.asked = f"Users/{call.path['id'][:100]}"
     asked = attributes_of(call.request.query, SomeUser)
@@ -124,7 +82,8 @@ async def _replace(ctx: Context, desk: Desk, call: Call) -> Response:
 
 
 @audited(EventType.USER_CHANGE)
-async def _patch(ctx: Context, desk: Desk, call: Call) -> Response:
+async def patch(ctx: Context, desk: Desk, call: Call) -> Response:
+    """PATCH /scim/v2/Users/{id}."""
     permit = ctx.decide(Permission.USER_PROVISION, "")
     ctx.asked = f"Users/{call.path['id'][:100]}"
     asked = attributes_of(call.request.query, SomeUser)
@@ -143,7 +102,8 @@ async def _patch(ctx: Context, desk: Desk, call: Call) -> Response:
 
 
 @audited(EventType.USER_CHANGE)
-async def _delete(ctx: Context, desk: Desk, call: Call) -> Response:
+async def delete(ctx: Context, desk: Desk, call: Call) -> Response:
+    """DELETE /scim/v2/Users/{id}."""
     permit = ctx.decide(Permission.USER_PROVISION, "")
     ctx.asked = f"Users/{call.path['id'][:100]}"
     person = _found(ctx, desk, call)
