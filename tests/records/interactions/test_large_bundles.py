@@ -42,11 +42,11 @@ def test_a_read_is_answered_while_a_bundle_is_prepared(clinic: Clinic, kind: str
 
     async def both() -> None:
         large = asyncio.ensure_future(ask("bundle", "POST", "/fhir", body))
-        for _ in range(3):
+        while not large.done():
             await ask("read", "GET", "/fhir/Patient/anna")
         await large
 
     clinic.token("service")
     clinic.run(both())
-    assert done == ["read", "read", "read", "bundle"]
+    assert done[0] == "read"  # how many more depends on the machine and its disk
     assert clinic.as_("service").get("/fhir/Observation?_summary=count").json()["total"] == MANY + 2
