@@ -65,12 +65,14 @@ def decode_in_steps(raw: bytes) -> Generator[None, None, dict[str, Any]]:
         As `decode`, which see for what is raised.
     """
     try:
-        inside = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])["entry"]
+        inside = bytes(msgspec.json.decode(raw, type=dict[str, msgspec.Raw])["entry"])
         items = msgspec.json.decode(inside, type=list[msgspec.Raw])
-        around, twice = raw.split(bytes(inside), 1), raw.count(bytes(inside)) != 1
-        if twice:
+        start = raw.index(b"[", raw.index(b'"entry"'))
+        if not raw.startswith(inside, start):  # what was found first is another `entry`
             return decode(raw)
-        bundle = decode(b"[]".join(around))
+        bundle = decode(raw[:start] + b"[]" + raw[start + len(inside) :])
+        if bundle["entry"] != []:  # as above, of the same content
+            return decode(raw)
         bundle["entry"] = entries = []
         for item in items:
             entries.append(decode_any(bytes(item)))
