@@ -30,7 +30,7 @@ from salus.knowledge.versions import newness
 Resource = dict[str, Any]
 
 _KEPT = 2_000  # opened resources, in one process
-_ABSENT = 0.005  # seconds between two looks for a database that is not there; a look costs more than it seems
+_ABSENT = 0.02  # seconds between two looks for a database that is not there; a look costs more than it seems
 _LONGEST = 500  # characters of a url that is remembered: what is asked for comes from outside
 
 

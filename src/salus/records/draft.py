@@ -92,6 +92,7 @@ class Drafting:
         self._state, registry = ctx.store.registries.of(self._tenant)
         self._indexes = ctx.store.indexes(self._tenant, self._state)
         self._view = lens(ctx.base, registry)
+        self._surrogates: dict[tuple[str, str], bytes] = {}  # entries of a Bundle speak of the same few people
 
     def judge(self, draft: Draft) -> None:
         """Stamp a draft and hold it against its permit.
@@ -103,7 +104,7 @@ class Drafting:
         ctx, permit = self._ctx, draft.permit
         draft.updated = ctx.services.clock.now_ms()
         draft.resource = _stamp(draft.resource, draft.id, draft.version, draft.updated)
-        found = facts_of_resource(draft.resource, self._keys.surrogate, self._view.compartment, self._view.bases)
+        found = facts_of_resource(draft.resource, self._surrogate, self._view.compartment, self._view.bases)
         if permit.type == BINARY:
             found = facts_within(ctx, draft.resource, found)
         if not ctx.store.covers(permit, found, draft.resource):
@@ -143,13 +144,19 @@ class Drafting:
         shown = made if _readable(self._ctx, type_, facts, draft.resource) else msgspec.structs.replace(made, body=b"")
         return Prepared(
             change,
-            relations(self._tenant, draft.resource, change.rid, facts.owners, self._keys.surrogate, self._view.bases),
+            relations(self._tenant, draft.resource, change.rid, facts.owners, self._surrogate, self._view.bases),
             made,
             shown,
             entities(facts.owners, type_, draft.id, version, action),
             draft.permit.reason,
             _defines(self._ctx, draft.resource, change.rid),
         )
+
+    def _surrogate(self, kind: str, value: str) -> bytes:
+        known = self._surrogates.get((kind, value))
+        if known is None:
+            known = self._surrogates[kind, value] = self._keys.surrogate(kind, value)
+        return known
 
 
 def prepare(ctx: Context, draft: Draft) -> Prepared:

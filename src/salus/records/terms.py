@@ -20,10 +20,7 @@ CONTAINED = "#"
 
 def terms_of(indexes: Sequence[BlindIndex], extractor: Extractor, resource: dict[str, Any]) -> str:
     """Blind tokens of a validated resource, separated by spaces; under each of the index keys."""
-    found: set[str] = set()
-    for index in indexes:
-        found |= _under(index, extractor, resource)
-    return " ".join(found)
+    return " ".join(set().union(*(_under(index, extractor, resource) for index in indexes)))
 
 
 def _under(index: BlindIndex, extractor: Extractor, resource: dict[str, Any]) -> set[str]:
