@@ -72,8 +72,8 @@ pytest: $(VENV)/.dev assets ## tests only (ARGS="-k attack")
 test: lint types contracts pytest ## everything that a change must pass
 
 .PHONY: test-deep
-test-deep: $(VENV)/.dev ## long fuzzing, soak and kill loops
-	$(BIN)/pytest -m deep $(ARGS)
+test-deep: $(VENV)/.dev ## long fuzzing, soak and kill loops; properties with examples that nobody has tried before
+	$(BIN)/pytest -m "deep or hypothesis" --hypothesis-profile random $(ARGS)
 
 # ── measuring ────────────────────────────────────────────────────────────────────────────────────────────────────────
 .PHONY: bench

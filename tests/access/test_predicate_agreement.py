@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import apsw
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salus.access.facts import Facts
@@ -78,7 +78,7 @@ def memory() -> Iterator[apsw.Connection]:
     connection.close()
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=400)
 @given(predicate=predicates, records=st.lists(facts, min_size=1, max_size=5), known=relations)
 def test_closure_and_sql_agree(
     memory: apsw.Connection,

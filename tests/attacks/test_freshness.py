@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salus.audit.event import EventType, Outcome
@@ -121,7 +121,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     made.loop.close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(data=st.data())
 def test_whatever_is_changed_in_a_covered_table_is_found(ward: Clinic, data: st.DataObject) -> None:
     """Any value of any row; any row taken, doubled or exchanged with another of its table."""

@@ -7,7 +7,7 @@ import os
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salus.audit.entry import BODY, Entry, open_entry, outline, seal_entry
@@ -63,7 +63,7 @@ def drop_audit_key(registry: Registry, owner: bytes) -> None:
         opened.pop(owner, None)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(event=events)
 def test_an_event_comes_back_as_it_went_in(registry: Registry, event: Event) -> None:
     entry = open_entry(sealed(registry, event), registry.keys)

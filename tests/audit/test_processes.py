@@ -12,6 +12,7 @@ import pytest
 
 from salus.audit.reading import entries, size
 from salus.audit.report import FindingKind
+from tests.support.served import PATIENCE
 
 from .registry import TENANT, Registry, kinds
 
@@ -27,7 +28,7 @@ def test_two_processes_append_at_once(registry: Registry) -> None:
     names = ["north", "south"]
     running = [start(registry, name, 25) for name in names]
     for process in running:
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
     report = registry.verify()
     assert report.ok
@@ -45,7 +46,7 @@ def crash(registry: Registry, after: int) -> int:
         process.stdout.readline()
         promised += 1
     process.kill()
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=PATIENCE)
     return promised + rest.count("\n")
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salus.audit import store
@@ -319,7 +319,7 @@ def test_findings_are_bounded(registry: Registry) -> None:
     assert report.more >= 30
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_attack_any_flipped_bit_in_any_row_is_found(registry: Registry, data: st.DataObject) -> None:
     if not store.has_batches(registry.db, TENANT):

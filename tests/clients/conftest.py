@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.served import Served, free_port, salus
+from tests.support.served import PATIENCE, Served, free_port, salus
 
 PULSES = 7
 
@@ -33,7 +33,7 @@ class Ward:
 
     def browser(self) -> httpx.Client:
         """A client that follows nothing by itself."""
-        return httpx.Client(verify=ssl.create_default_context(cafile=str(self.authority)), timeout=30)
+        return httpx.Client(verify=ssl.create_default_context(cafile=str(self.authority)), timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.clients.conftest import PULSES, Ward
+from tests.support.served import PATIENCE
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -31,7 +32,7 @@ def _run(script: str, ward: Ward) -> dict[str, Any]:
         env={**os.environ, "NODE_EXTRA_CA_CERTS": str(ward.authority)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,7 @@ from salus.identity.profile import make_profile
 from salus.kernel.commit import Unit
 from salus.kernel.settings import load
 from tests.clients.conftest import PULSES, Ward
+from tests.support.served import PATIENCE
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -143,7 +144,7 @@ def run(ward: Ward, desk: Desk) -> Callable[[str], JSON]:
                     interaction_id = answer.headers["location"].removeprefix(f"{issuer}/authorize/")
                     process.stdin.write(desk.agree(interaction_id) + "\n")
                     process.stdin.flush()
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
         assert process.returncode == 0, errors

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 
-from tests.support.served import Served, free_port, salus
+from tests.support.served import PATIENCE, Served, free_port, salus
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -47,7 +47,7 @@ class Hospital:
     def browser(self, person: str) -> httpx.Client:
         """A browser of somebody who has an account at the identity provider; it keeps cookies and follows redirects."""
         headers = {"x-person": person, "accept": "text/html"}
-        return httpx.Client(verify=self.trust, headers=headers, follow_redirects=True, timeout=30)
+        return httpx.Client(verify=self.trust, headers=headers, follow_redirects=True, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from salus.crypto.key_table import Purpose
 from salus.crypto.keyring import create_keyring, open_keyring
 from salus.crypto.kms.local import LocalKeyProvider
 from tests.crypto.releasing import OWNERS
+from tests.support.served import PATIENCE
 
 
 def the_keys(folder: Path) -> dict[str, bytes]:
@@ -92,7 +93,7 @@ def test_a_memory_scan_finds_no_key_that_was_let_go(tmp_path: Path, how: str) ->
         found = seen(process.pid, keys)
         process.stdin.write("\n")
         process.stdin.flush()
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
     assert found == set()
 
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from tests.docs.pages import blocks, text_of
-from tests.support.served import SALUS, free_port, salus
+from tests.support.served import PATIENCE, SALUS, free_port, salus
 
 
 def test_the_page_on_backups_works_as_it_stands(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_the_page_on_backups_works_as_it_stands(tmp_path: Path) -> None:
             env=env,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 

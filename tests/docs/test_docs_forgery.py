@@ -13,12 +13,12 @@ import pytest
 
 from tests.docs.pages import ROOT
 from tests.support.clinic import Clinic
-from tests.support.served import salus
+from tests.support.served import PATIENCE, salus
 
 
 def forge(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, ROOT / "tools" / "forge.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def state(folder: Path) -> dict[str, str]:

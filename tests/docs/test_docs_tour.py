@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.docs.pages import ROOT, blocks, text_of
-from tests.support.served import SALUS, free_port
+from tests.support.served import PATIENCE, SALUS, free_port, until
 
 _EXPECTED = "#=> "
 _MARK = "@@step {}@@"
@@ -65,15 +64,16 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
             stderr=subprocess.STDOUT,
         )
         try:
-            for _ in range(1200):
+
+            def serves() -> bool:
                 assert process.poll() is None, log.read_text()
-                if b"\nServing" in log.read_bytes() and _answers(tmp_path, port):
-                    break
-                time.sleep(0.05)
+                return b"\nServing" in log.read_bytes() and _answers(tmp_path, port)
+
+            until(serves, log.read_text)
             yield Demo(tmp_path, port, log.read_text())
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE)
 
 
 def _answers(place: Path, port: int) -> bool:
@@ -92,7 +92,7 @@ def run(demo: Demo, all_steps: list[Step]) -> list[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     return re.split(_MARK.format(r"\d+"), done.stdout)[1:]

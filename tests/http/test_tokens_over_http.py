@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from tests.support.clinic import Client, Clinic
-from tests.support.hand_clock import HandClock
+from tests.support.hand_clock import HandClock, HandElapsed
 
 from salus.app.house import House
 from salus.audit.event import EventType
+from salus.http.limits import ANONYMOUS_BURST, ANONYMOUS_PER_SECOND
 from salus.identity.tokens import PREFIX
 from salus.kernel.commit import Unit
 
@@ -177,10 +178,16 @@ def test_what_is_public_holds_no_record(clinic: Clinic, path: str) -> None:
 
 def test_guessing_tokens_is_slowed_down(clinic: Clinic) -> None:
     """Also bounds what a guesser writes to the audit log."""
+    elapsed = HandElapsed()
+    clinic.limits(ANONYMOUS_PER_SECOND, ANONYMOUS_BURST, elapsed)
     guesser = bearing(clinic, f"Bearer {PREFIX}" + "A" * 43)
-    statuses = [guesser.get("/fhir/Patient/anna").status_code for _ in range(60)]
-    assert statuses[0] == 401
-    assert statuses[-1] == 429
+
+    def statuses(tries: int) -> list[int]:
+        return [guesser.get("/fhir/Patient/anna").status_code for _ in range(tries)]
+
+    assert statuses(ANONYMOUS_BURST + 2) == [401] * ANONYMOUS_BURST + [429] * 2
+    elapsed.forward(1)
+    assert statuses(ANONYMOUS_PER_SECOND + 1) == [401] * ANONYMOUS_PER_SECOND + [429]
     throttled = guesser.get("/fhir/Patient/anna")
     assert int(throttled.headers["retry-after"]) >= 1
     assert throttled.json()["issue"][0]["code"] == "throttled"

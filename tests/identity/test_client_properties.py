@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 from client_desk import AUDIENCES, EC384, ClientDesk, signed, signer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from identity_desk import Desk
 
@@ -91,7 +91,7 @@ def clients(desk: Desk) -> ClientDesk:
     return made
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(data=st.data())
 def test_an_assertion_that_was_changed_anywhere_proves_nobody(clients: ClientDesk, data: st.DataObject) -> None:
     text = clients.assertion("signer", "ES384")
@@ -104,7 +104,7 @@ def test_an_assertion_that_was_changed_anywhere_proves_nobody(clients: ClientDes
         assert changed == text or at == len(text) - 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_-]{1,60}\.[A-Za-z0-9_-]{1,60}\.[A-Za-z0-9_-]{1,20}"))
 def test_no_text_breaks_the_reading_of_assertions(text: str) -> None:
     with pytest.raises(OAuthError) as refused:
@@ -114,7 +114,7 @@ def test_no_text_breaks_the_reading_of_assertions(text: str) -> None:
     assert not {'"', "\\"} & set(refused.value.description)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(sent=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8), administrator=st.booleans())
 def test_a_registration_is_fit_or_refused_and_comes_back_as_it_was(sent: dict[str, Any], administrator: bool) -> None:
     made = unless_invalid(
@@ -130,7 +130,7 @@ def test_a_registration_is_fit_or_refused_and_comes_back_as_it_was(sent: dict[st
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     found=st.lists(st.dictionaries(st.sampled_from(["kty", "kid", "n", "e", "crv", "x", "y", "alg", "use"]), VALUES))
 )

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from client_desk import ClientDesk, app
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from identity_desk import Desk
 
@@ -125,7 +125,7 @@ def test_context_of_each_kind_is_taken() -> None:
     check_context(LaunchContext("dr.amara", patient="p-1", encounter="e.1", fhir_context=context_text(references)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(handle=st.text(max_size=120))
 def test_no_text_opens_a_launch_that_was_not_started(launches: Launches, handle: str) -> None:
     with pytest.raises(Problem):

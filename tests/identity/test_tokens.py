@@ -7,7 +7,7 @@ import asyncio
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from identity_desk import Desk
 
@@ -137,7 +137,6 @@ def test_a_tenant_that_does_not_exist_is_not_found(desk: Desk) -> None:
     assert caught.value.kind is Kind.NOT_FOUND
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(token=st.one_of(st.text(max_size=60), st.from_regex(r"salus_[A-Za-z0-9_-]{43}", fullmatch=True)))
 def test_guessed_token_is_refused(desk: Desk, token: str) -> None:
     assert refused(desk, token)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import releases
 from tests.support.definitions import ANIMALS, animals
@@ -267,7 +267,6 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CodeSource,
     library.close()
 
 
-@settings(deadline=None)
 @given(st.lists(_FILTER, max_size=3), st.sampled_from(["", "d", "dog", "hun", "pen guin", "%", "*"]))
 def test_tables_answer_as_memory_does(
     both: tuple[CodeSource, CodeSource], conditions: list[tuple[str, str, str]], text: str

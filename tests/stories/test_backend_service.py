@@ -16,7 +16,7 @@ import httpx
 import pytest
 from joserfc import jwk, jwt
 from tests.docs.pages import blocks, text_of
-from tests.support.served import SALUS, Served, free_port, salus
+from tests.support.served import PATIENCE, SALUS, Served, free_port, salus, until
 
 from salus.kernel.ids import uuid7
 
@@ -49,7 +49,7 @@ def in_shell(place: Place, script: str) -> str:
         cwd=place.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -105,8 +105,4 @@ def test_a_replayed_assertion_has_one_winner_among_processes_and_none_after_a_re
     token = next(answer.json()["access_token"] for answer in answers if answer.status_code == 200)
     salus("client", "disable", "feed", *data)
     with place.server.client(token) as client:
-        for _ in range(100):
-            if client.get("/fhir/Observation").status_code == 401:
-                break
-        else:
-            raise AssertionError("the token outlived its application")
+        until(lambda: client.get("/fhir/Observation").status_code == 401, lambda: "the token outlived its application")

@@ -3,21 +3,32 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
+import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.backups import Backups, run
-from tests.support.served import SALUS, Served, free_port, salus
+from tests.support.served import Served, free_port, salus, until
+
+from salus.backup.places import Folder
 
 
 def token(folder: Path, name: str = "feed") -> str:
     return salus("token", "issue", name, "--data-dir", folder).stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that is only copied."""
+    folder: Path = tmp_path_factory.mktemp("founded") / "data"
+    run("init", "--data-dir", folder)
+    return folder
 
 
 class Feed:
@@ -46,15 +57,24 @@ class Feed:
         self._client.close()
 
 
-def test_writes_go_on_and_what_was_acknowledged_before_is_in_the_backup(served: Served, tmp_path: Path) -> None:
+def test_writes_go_on_and_what_was_acknowledged_before_is_in_the_backup(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     backups = Backups(served.folder, tmp_path)
     with Feed(served) as feed:
-        while len(feed.kept) < 20:
-            time.sleep(0.01)
+        until(lambda: len(feed.kept) > 20)
         backups.create()  # a first one, so that the second is incremental
         before = list(feed.kept)
+        put = Folder.put
+
+        def in_the_middle(place: Folder, name: str, data: bytes) -> bool:
+            written = len(feed.kept)
+            until(lambda: len(feed.kept) > written, lambda: "those who write wait for the backup")
+            return put(place, name, data)
+
+        monkeypatch.setattr(Folder, "put", in_the_middle)
         backups.create()
-    assert len(feed.kept) > len(before)  # nobody waited
+    monkeypatch.undo()
     assert backups.verify("--identity", backups.identity).exit_code == 0
     restored = tmp_path / "restored"
     done = backups.restore(restored)
@@ -71,19 +91,29 @@ def test_writes_go_on_and_what_was_acknowledged_before_is_in_the_backup(served: 
     assert run("audit", "verify", "--data-dir", restored).exit_code == 0
 
 
-def test_a_backup_that_is_killed_is_none(served: Served, tmp_path: Path) -> None:
-    backups = Backups(served.folder, tmp_path)
-    with (served.folder / "policy.toml").open("a") as file:
-        file.write("# " + "x" * 40_000_000 + "\n")  # long enough to be hit
-    backups.data.mkdir()
-    process = subprocess.Popen([SALUS, "backup", "create", "--data-dir", served.folder])
-    while not backups.objects("chunks"):
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+_KILLED = """
+import os, signal, sys
+from salus.backup.places import Folder
+from salus.cli import main
+put = Folder.put
+def killed(place, name, data):
+    put(place, name, data)
+    if sys.argv[1] in name:
+        os.kill(os.getpid(), signal.SIGKILL)
+Folder.put = killed
+main(["backup", "create", "--data-dir", sys.argv[2]])
+"""
+
+
+@pytest.mark.parametrize("written", ["chunks", ".json"])
+def test_a_backup_that_is_killed_is_none(founded: Path, tmp_path: Path, written: str) -> None:
+    folder = Path(shutil.copytree(founded, tmp_path / "data"))
+    backups = Backups(folder, tmp_path)
+    process = subprocess.run([sys.executable, "-c", _KILLED, written, folder], capture_output=True, check=False)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert backups.objects(written)
     assert not backups.objects(".note")
-    listed = run("backup", "list", "--json", "--data-dir", served.folder)
+    listed = run("backup", "list", "--json", "--data-dir", folder)
     assert (listed.exit_code, listed.output) == (0, "")
     assert backups.restore(tmp_path / "restored").exit_code != 0
     backups.create()

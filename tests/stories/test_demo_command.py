@@ -8,13 +8,12 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.served import SALUS, free_port, salus
+from tests.support.served import PATIENCE, SALUS, free_port, salus, until
 
 
 @contextmanager
@@ -34,22 +33,22 @@ def _demo(folder: Path, port: int, *more: str) -> Iterator[str]:
             yield log.read_text()
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE)
 
 
 def _wait(folder: Path, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     authority = folder / "tls" / "ca.crt"
-    while True:
+    asked = ["curl", "--silent", "--cacert", authority, f"https://localhost:{port}/health"]
+
+    def answers() -> bool:
         assert process.poll() is None, log.read_text()
-        if authority.exists():
-            asked = ["curl", "--silent", "--cacert", authority, f"https://localhost:{port}/health"]
-            if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
-                return
-        time.sleep(0.1)
+        return authority.exists() and subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+    until(answers, log.read_text)
 
 
 def _shell(script: str) -> str:
-    done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, check=True, timeout=PATIENCE)
     return done.stdout
 
 
@@ -83,12 +82,14 @@ def test_ctrl_c_while_the_demo_is_made_leaves_nothing_half(tmp_path: Path) -> No
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    while not any(building.joinpath("salus.toml").exists() for building in tmp_path.glob(".demo-*")):
+
+    def halfway() -> bool:
         assert process.poll() is None
-        time.sleep(0.05)
-    time.sleep(0.5)
+        return any(tmp_path.glob(".demo-*/records.db-wal"))
+
+    until(halfway)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert b"Traceback" not in errors
     assert list(tmp_path.iterdir()) == []

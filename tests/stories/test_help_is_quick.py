@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import click
+from tests.support.served import PATIENCE
 
 from salus.cli import _COMMANDS, main
 
@@ -20,7 +21,7 @@ def test_help_imports_neither_the_rooms_nor_their_libraries() -> None:
         "main(['--version'], standalone_mode=False)\n"
         f"print([name for name in {_HEAVY!r} if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -39,7 +40,7 @@ def test_help_of_the_program_imports_nothing_heavy_either() -> None:
         "main(['--help'], standalone_mode=False)\n"
         f"print([name for name in {_HEAVY!r} if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert "import" in done.stdout
     assert "serve" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"

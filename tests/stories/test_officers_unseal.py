@@ -6,11 +6,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import httpx
-from tests.support.served import SALUS, Served, free_port, salus
+from tests.support.served import PATIENCE, SALUS, Served, free_port, salus, until
 
 
 def test_officers_unseal_a_server(tmp_path: Path) -> None:
@@ -36,7 +35,7 @@ def test_officers_unseal_a_server(tmp_path: Path) -> None:
             [SALUS, "serve", "--data-dir", folder], env=env, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        _until((folder / "keys" / "unseal.sock").exists)
+        until((folder / "keys" / "unseal.sock").exists)
         assert (folder / "keys" / "unseal.sock").stat().st_mode & 0o077 == 0
         wrong = salus("keys", "unseal", "--data-dir", folder, stdin="salus-share-1.nonsense", check=False)
         assert wrong.returncode == 2
@@ -44,7 +43,7 @@ def test_officers_unseal_a_server(tmp_path: Path) -> None:
             assert "1 of 2" in salus("keys", "unseal", "--data-dir", folder, stdin=shares[2]).stdout
         assert salus("user", "list", "--data-dir", folder, check=False).returncode == 4
         assert "open" in salus("keys", "unseal", "--data-dir", folder, stdin=shares[0]).stdout
-        _until(lambda: _alive(server))
+        until(lambda: _alive(server))
         salus("user", "add", "dr", "--service", "--role", "physician", "--data-dir", folder)
         token = salus("token", "issue", "dr", "--data-dir", folder).stdout.strip()
         with server.client(token) as client:
@@ -52,7 +51,7 @@ def test_officers_unseal_a_server(tmp_path: Path) -> None:
         assert not any(share in (tmp_path / "server.log").read_text() for share in shares)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
     assert salus("user", "list", "--data-dir", folder, check=False).returncode == 4  # sealed again
 
 
@@ -62,11 +61,3 @@ def _alive(server: Served) -> bool:
             return client.get("/health").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def _until(seen: object) -> None:
-    for _ in range(400):
-        if seen():  # type: ignore[operator]
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")

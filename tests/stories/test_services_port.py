@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.support.served import Served, free_port
+from tests.support.served import PATIENCE, Served, free_port, until
 
 from salus.app.certificates import make_authority
 from salus.cli import main
@@ -104,14 +104,14 @@ class Installation:
         }
         self.served = Served(folder / "data", port, env=env)
         self._trust = folder / "data" / "tls" / "ca.crt"
-        for _ in range(800):  # it starts beside the workers
-            try:
-                self.ask("/health", self.feed)
-            except httpx.ConnectError:
-                time.sleep(0.05)
-            else:
-                return
-        raise AssertionError("the port for services did not open")
+        until(self.opened)  # it starts beside the workers
+
+    def opened(self) -> bool:
+        try:
+            self.ask("/health", self.feed)
+        except httpx.ConnectError:
+            return False
+        return True
 
     def admit(self, account: str, certificate: Path, *more: str) -> str:
         return run("token", "issue", account, "--certificate", certificate, *more, *self.here).stdout.strip()
@@ -121,7 +121,7 @@ class Installation:
         if shown is not None:
             trust.load_cert_chain(*shown)
         address = f"https://localhost:{self._port}"
-        return httpx.Client(base_url=address, verify=trust, headers=headers, timeout=20)
+        return httpx.Client(base_url=address, verify=trust, headers=headers, timeout=PATIENCE)
 
     def ask(
         self, path: str, shown: tuple[Path, Path] | None, headers: dict[str, str] | None = None, method: str = "GET"
@@ -207,17 +207,13 @@ def test_what_was_given_can_be_revoked_and_ends_with_the_account(installed: Inst
         assert client.get("/fhir/Patient").status_code == 200
         assert client.get("/fhir/Observation").status_code == 403  # its scopes narrow it
         run("token", "revoke", id_, *installed.here)
-        assert _until(client, 401)
+        until(lambda: client.get("/fhir/Patient").status_code == 401)
     run("user", "add", "brief", "--service", "--role", "service", *installed.here)
     installed.admit("brief", second[0])
     with installed.client(second) as client:
         assert client.get("/fhir/Patient").status_code == 200
         run("user", "suspend", "brief", *installed.here)
-        assert _until(client, 401)
-
-
-def _until(client: httpx.Client, status: int) -> bool:
-    return any(client.get("/fhir/Patient").status_code == status for _ in range(200))
+        until(lambda: client.get("/fhir/Patient").status_code == 401)
 
 
 def test_one_certificate_is_one_account_s_and_never_a_person_s(installed: Installation) -> None:
@@ -259,12 +255,6 @@ def test_nobody_is_left_when_the_server_was_killed(tmp_path: Path) -> None:
     os.kill(made.served.process.pid, signal.SIGKILL)
     made.served.process.wait()
     try:
-        for _ in range(200):
-            try:
-                made.ask("/health", made.feed)
-            except httpx.ConnectError:
-                return
-            time.sleep(0.05)
-        raise AssertionError("the port for services is still served")
+        until(lambda: not made.opened(), lambda: "the port for services is still served")
     finally:
         made.served.kill()

@@ -11,7 +11,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +20,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.support.served import Served, free_port, salus
+from tests.support.served import PATIENCE, Served, free_port, salus, until
 
 from salus.app.certificates import issue, make_authority
 
@@ -45,7 +44,7 @@ def _connect(server: Served, change: Callable[[ssl.SSLContext], object] = lambda
     context = ssl.create_default_context(cafile=str(server.folder / "tls" / "ca.crt"))
     change(context)
     with (
-        socket.create_connection(("127.0.0.1", _port(server)), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", _port(server)), timeout=PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as tls,
     ):
         cipher, certificate = tls.cipher(), tls.getpeercert(binary_form=True)
@@ -220,19 +219,14 @@ def test_the_server_below_does_not_tell_who_the_client_is(founded: Path, tmp_pat
     try:
         trust = ssl.create_default_context(cafile=str(founded / "tls" / "ca.crt"))
         trust.load_cert_chain(*shown)
-        told = None
-        for _ in range(200):
-            try:
-                told = httpx.get(f"https://localhost:{port}/", verify=trust).json()
-                break
-            except httpx.TransportError:
-                time.sleep(0.05)
-        assert told is not None
+        address = f"https://localhost:{port}/"
+        until(lambda: process.poll() is not None or not _refused(lambda: httpx.get(address, verify=trust)))
+        told = httpx.get(address, verify=trust).json()
         assert "client" in told["scope"]
         assert [name for name in told["scope"] + told["extensions"] if "tls" in name or "cert" in name] == []
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
 
 
 # ── new certificates ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -271,15 +265,6 @@ class _Load:
         client.close()
 
 
-def _until(true: Callable[[], bool], seconds: float = 60) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def _reloaded_under_load(server: Served) -> None:
     folder = server.folder
     log = folder.parent / "server.log"
@@ -292,16 +277,16 @@ def _reloaded_under_load(server: Served) -> None:
         kept = key.read_bytes()
         shutil.copy(folder / "tls" / "ca.key", key)  # somebody's mistake: the key of another certificate
         os.kill(server.process.pid, signal.SIGHUP)
-        assert _until(lambda: "is not put to use" in log.read_text())
+        until(lambda: "is not put to use" in log.read_text())
         assert _connect(server)[2] == first
         key.write_bytes(kept)
         renewed = salus("certificate", "renew", "--data-dir", folder).stdout  # and nobody tells the server
         fresh = x509.load_pem_x509_certificate((folder / "tls" / "server.crt").read_bytes())
         expected = fresh.public_bytes(serialization.Encoding.DER)
         # Old workers answer beside new ones for a while; then only new ones do.
-        assert _until(lambda: all(_connect(server)[2] == expected for _ in range(12)))
+        until(lambda: all(_connect(server)[2] == expected for _ in range(12)))
         assert fresh.fingerprint(hashes.SHA256()).hex() in renewed.replace(":", "").lower()
-    assert len(load.answers) > 50
+        until(lambda: len(load.answers) > 50)
     assert [answer for answer in load.answers if answer != 201] == []
     assert server.process.poll() is None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from salus.app.found import found
 from salus.app.house import House
 from salus.app.server import build_application
 from salus.audit.reader import AuditReader
+from salus.http.limits import RateLimit
 from salus.kernel.clock import Clock, Elapsed
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection, open_database
@@ -148,9 +150,16 @@ class Clinic:
         """Open the house (again, after `close`)."""
         self.house = House(self.settings, clock=self.clock, elapsed=self.elapsed)
         self.application = build_application(self.house)
+        # How many requests a test makes in a second is up to the machine; who tests limits stops the clock (`limits`).
+        self.limits(100_000, 100_000)
         transport = httpx.ASGITransport(self.application, client=("127.0.0.9", 1))
         self.http = httpx.AsyncClient(transport=transport, base_url=BASE)
         self._tokens: dict[str, str] = {}
+
+    def limits(self, per_second: float, burst: float, elapsed: Elapsed = time.monotonic) -> None:
+        """Allow strangers and programs so many requests, as this clock counts seconds."""
+        self.application._unknown = RateLimit(per_second, burst, elapsed)
+        self.application._programs = RateLimit(per_second, burst, elapsed)
 
     def close(self) -> None:
         """Stop, as a server would."""

@@ -10,6 +10,8 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -17,17 +19,42 @@ import httpx
 SALUS = Path(sys.executable).with_name("salus")
 
 
+PATIENCE = 120
+"""Seconds that a test waits for another process: a slow machine is no failure, and what never comes is one."""
+
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = cycle(range(12_000 + 1_000 * (_WORKER % 16), 13_000 + 1_000 * (_WORKER % 16)))
+for _ in range(os.getpid() % 1_000):
+    next(_ports)
+
+
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that nobody takes before the caller does.
+
+    Below those that the kernel gives to connections; each worker has its own, and gives each once in a thousand times.
+    """
+    while True:
+        port = next(_ports)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+def until(seen: Callable[[], object], what: Callable[[], str] = lambda: "it did not come to that") -> None:
+    """Look again until it is so; fails with `what` when that takes longer than `PATIENCE`."""
+    end = time.monotonic() + PATIENCE
+    while not seen():
+        assert time.monotonic() < end, what()
+        time.sleep(0.02)
 
 
 def salus(*arguments: str | Path, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the command line."""
     done = subprocess.run(
-        [SALUS, *map(str, arguments)], input=stdin, capture_output=True, text=True, timeout=120, check=False
+        [SALUS, *map(str, arguments)], input=stdin, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     if check:
         assert done.returncode == 0, done.stderr
@@ -69,15 +96,18 @@ class Served:
             stderr=self.log,
             start_new_session=True,
         )
-        for _ in range(400):
-            assert self.process.poll() is None, (self.folder.parent / "server.log").read_text()
-            try:
-                with self.client() as client:
-                    if client.get("/health").status_code == 200:
-                        return
-            except httpx.TransportError:
-                time.sleep(0.05)
-        raise AssertionError("the server did not start: " + (self.folder.parent / "server.log").read_text())
+        until(self._answers, self._said)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self._said()
+        try:
+            with self.client() as client:
+                return client.get("/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _said(self) -> str:
+        return (self.folder.parent / "server.log").read_text()
 
     def client(self, token: str = "") -> httpx.Client:
         """A client that trusts the local authority."""
@@ -85,7 +115,7 @@ class Served:
         if self.shows:
             trust.load_cert_chain(*self.shows)
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=self.base, verify=trust, headers=headers, timeout=30)
+        return httpx.Client(base_url=self.base, verify=trust, headers=headers, timeout=PATIENCE)
 
     def kill(self) -> None:
         """End the server and its workers at once, as a power cut would (kill -9)."""
@@ -97,5 +127,5 @@ class Served:
         """End the server in order."""
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=PATIENCE)
         self.log.close()

@@ -6,18 +6,14 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from tests.support.clinic import PEOPLE, Clinic
 from tests.support.outcomes import assert_outcome
 from tests.support.raw import send_raw
 
-QUICK = settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+QUICK = settings(max_examples=150)
 
 
 people = st.sampled_from(sorted(PEOPLE))

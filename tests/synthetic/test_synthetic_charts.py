@@ -62,7 +62,7 @@ def _of(chart: list[Resource], kind: str) -> list[Resource]:
     return [each for each in chart if each["resourceType"] == kind]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**9), st.integers(0, 10**9), st.dates(date(2015, 1, 1), date(2040, 12, 31)))
 def test_same_seed_number_and_day_give_the_same_valid_chart(seed: int, number: int, today: date) -> None:
     chart = patient(seed, number, today)

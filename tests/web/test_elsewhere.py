@@ -13,7 +13,6 @@ import pytest
 
 from salus.audit.event import EventType, Outcome
 from salus.audit.reading import Filter
-from salus.http.limits import RateLimit
 from salus.identity.federation.provider import Provider
 from salus.identity.store import Statement, add
 from salus.kernel.commit import Unit
@@ -80,7 +79,6 @@ class Ward:
         )
         clinic.run(clinic._commit(unit))
         self.secret = parse_qs(urlparse(uri).query)["secret"][0]
-        clinic.application._unknown = RateLimit(100_000, 100_000)
         self.begin()
 
     def begin(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 
+from salus.kernel.clock import Elapsed
 from salus.kernel.errors import Kind, Problem
 
 _BUCKETS = 50_000
@@ -20,11 +21,12 @@ PROGRAMS_BURST = 400
 
 
 class RateLimit:
-    """Allows `per_second` requests on average and `burst` at once, for each key."""
+    """Allows `per_second` requests on average and `burst` at once, for each key, as `elapsed` counts seconds."""
 
-    def __init__(self, per_second: float, burst: float) -> None:
+    def __init__(self, per_second: float, burst: float, elapsed: Elapsed = time.monotonic) -> None:
         self._rate = per_second
         self._burst = burst
+        self._elapsed = elapsed
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str) -> None:
@@ -33,7 +35,7 @@ class RateLimit:
         Raises:
             Problem: THROTTLED with the seconds to wait.
         """
-        now = time.monotonic()
+        now = self._elapsed()
         level, then = self._buckets.get(key, (self._burst, now))
         level = min(self._burst, level + (now - then) * self._rate)
         if level < 1:

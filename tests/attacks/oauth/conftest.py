@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from salus.http.limits import RateLimit
 from salus.identity.sessions import Session
 from tests.support.clinic import Clinic
 from tests.support.hand_clock import HandClock
@@ -18,7 +17,6 @@ from tests.support.smart import App, signed_in
 def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     """The clinic."""
     made = Clinic(tmp_path_factory.mktemp("oauth") / "data", clock=HandClock())
-    made.application._unknown = RateLimit(100_000, 100_000)  # what is tried here is refused, and a lot of it
     yield made
     made.close()
     made.loop.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salus.identity.oauth.errors import OAuthError
@@ -170,7 +170,7 @@ def test_what_is_wrong_goes_back_to_the_application(app: App, wrong: dict[str, s
 
 
 @pytest.mark.requirement("smart@59")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(state=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=80))
 def test_state_comes_back_as_it_was(practice: Clinic, app: App, physician: Session, state: str) -> None:
     waiting = app.waiting(app.authorize(app.parameters(state=state)))

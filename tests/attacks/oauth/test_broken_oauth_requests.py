@@ -6,7 +6,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.clinic import BASE, Clinic
@@ -49,7 +49,7 @@ _HEADERS = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(path=st.sampled_from(POSTED), sent=_PAIRS, headers=_HEADERS)
 def test_no_form_is_a_fault_of_ours(
     practice: Clinic, app: App, portal: App, path: str, sent: list[tuple[str, str]], headers: dict[str, str]
@@ -62,7 +62,7 @@ def test_no_form_is_a_fault_of_ours(
         assert answer.headers["location"].startswith((CALLBACK, f"{BASE}/authorize/"))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(body=st.binary(max_size=200), path=st.sampled_from(POSTED))
 def test_no_bytes_are_a_fault_of_ours(practice: Clinic, app: App, body: bytes, path: str) -> None:
     answer = practice.stranger.post(path, content=body, headers=FORM)

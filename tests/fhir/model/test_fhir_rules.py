@@ -28,7 +28,6 @@ def accepts(name: str, value: object) -> bool:
     return jsonschema_rs.validator_for(SCHEMAS[name]).is_valid(value)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9999), st.integers(0, 13), st.integers(0, 32))
 def test_a_date_is_accepted_exactly_when_the_calendar_has_it(year: int, month: int, day: int) -> None:
     try:
@@ -177,7 +176,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = [path for path in places(BASE) if path and path != ("resourceType",)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(
         st.tuples(st.sampled_from(PLACES), VALUES, st.sampled_from(["set", "drop", "add"])), min_size=1, max_size=3

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -82,10 +81,8 @@ def test_a_filter_that_is_not_understood_makes_the_set_unusable(property_: str, 
 
 def test_attack_a_pattern_that_explodes() -> None:
     system = animals(concept=[{"code": "a" * 60 + "!"}])
-    start = time.process_time()
     asked = engine(system, value_set(URL, filtered("concept", "regex", "(a*)*b")))
-    assert asked.member_of(URL, ANIMALS, "a" * 60 + "!") is False
-    assert time.process_time() - start < 2
+    assert asked.member_of(URL, ANIMALS, "a" * 60 + "!") is False  # who goes back and tries again never ends
 
 
 def test_includes_unite_and_what_one_says_intersects() -> None:
@@ -292,11 +289,9 @@ def test_attack_a_set_that_names_one_system_a_thousand_times() -> None:
     membership = Membership(Held(many, value_set(URL, *[part] * 1_000)))
     found = membership.value_set(URL)
     assert found is not None
-    start = time.process_time()
     with pytest.raises(Problem) as refused:
         expand(membership, found, asked(count=10))
     assert refused.value.kind is Kind.TOO_COSTLY
-    assert time.process_time() - start < 5
 
 
 # ── asking and listing agree ─────────────────────────────────────────────────────────────────────────────────────────

@@ -32,7 +32,7 @@ from salus.identity.sessions import _Sealed
 from salus.identity.store import Statement, add
 from salus.kernel.commit import Unit
 from salus.kernel.settings import load
-from tests.support.served import Served, free_port, salus
+from tests.support.served import PATIENCE, Served, free_port, salus
 
 T = TypeVar("T")
 PASSWORD = "violet harbour 42 kites"
@@ -169,7 +169,7 @@ class Visitor:
         self.context: BrowserContext = stage.browser.new_context(
             java_script_enabled=javascript, viewport={"width": width, "height": 900}
         )
-        self.context.set_default_timeout(8000)
+        self.context.set_default_timeout(PATIENCE * 1000)
         self.page: Page = self.context.new_page()
         self.page.on("console", lambda said: self._heard(said.type, said.text))
         self.page.on("pageerror", lambda error: self.violations.append(str(error)))
@@ -223,6 +223,7 @@ class Visitor:
         self.page.locator("main").get_by_role("button", name=words, exact=True).or_(
             self.page.locator("main").get_by_role("link", name=words)
         ).first.click()
+        self.page.wait_for_load_state()
 
     def password(self, person: Person, *, password: str = PASSWORD, at: str = "/sign-in") -> None:
         """Type name and password."""

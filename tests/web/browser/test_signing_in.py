@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.support.served import until
 from tests.web.browser.conftest import Visiting
 from tests.web.browser.stage import Stage
 
@@ -118,10 +119,12 @@ def test_a_stale_session_shows_its_factors_again_before_a_factor_is_bound(stage:
     ada, visitor = stage.person(), visiting()
     visitor.sign_in(ada)
     stage.age(ada)
-    for _ in range(50):  # the server notices what another process did within a second
+
+    def noticed() -> bool:  # what another process did
         visitor.go("/account/password")
-        if visitor.path().startswith("/step-up"):
-            break
+        return visitor.path().startswith("/step-up")
+
+    until(noticed)
     visitor.go("/account/factors/new")
     assert visitor.path() == "/step-up?next=%2Faccount%2Ffactors%2Fnew"
     before = {cookie["name"]: cookie["value"] for cookie in visitor.context.cookies()}

@@ -25,8 +25,9 @@ PREFIX = "salus_cs_"
 LONGEST_OVERLAP_MS = 30 * 24 * 3600 * 1000
 _LIVE = (
     "select id, hash, created, expires from client_secret where tenant = ? and handle = ? and "
-    "(expires = 0 or expires > ?) order by created desc, id desc"
+    "(expires = 0 or expires > ?) order by expires = 0 desc, created desc, id desc"
 )
+# The newest has no end, and those before it have one: two that are made in one millisecond are told apart by that.
 _MOST = 2
 _NOTHING = bytes(32)
 
