@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from tests.support.clinic import BASE, Clinic
+from tests.support.served import PATIENCE
 
 from salus.identity import passwords
 
 
 @pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """No password is judged before it is set."""
     opened, judge = threading.Event(), passwords._verify
 
@@ -24,13 +26,15 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         return judge(*values)
 
     monkeypatch.setattr(passwords, "_verify", waiting)
-    return opened
+    yield opened
+    opened.set()  # a test that fails leaves no thread waiting
 
 
 async def turned_away(tasks: list[asyncio.Task[Any]], number: int) -> None:
     """Wait until so many have their answer."""
-    while sum(task.done() for task in tasks) < number:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        while sum(task.done() for task in tasks) < number:
+            await asyncio.sleep(0)
 
 
 def test_a_flood_of_sign_ins_is_turned_away_and_the_record_answers_on(clinic: Clinic, gate: threading.Event) -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 from pathlib import Path
 
-import httpx
 from tests.support.served import PATIENCE, SALUS, Served, free_port, salus, until
 
 
@@ -43,7 +42,7 @@ def test_officers_unseal_a_server(tmp_path: Path) -> None:
             assert "1 of 2" in salus("keys", "unseal", "--data-dir", folder, stdin=shares[2]).stdout
         assert salus("user", "list", "--data-dir", folder, check=False).returncode == 4
         assert "open" in salus("keys", "unseal", "--data-dir", folder, stdin=shares[0]).stdout
-        until(lambda: _alive(server))
+        until(server.answers)
         salus("user", "add", "dr", "--service", "--role", "physician", "--data-dir", folder)
         token = salus("token", "issue", "dr", "--data-dir", folder).stdout.strip()
         with server.client(token) as client:
@@ -53,11 +52,3 @@ def test_officers_unseal_a_server(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=PATIENCE)
     assert salus("user", "list", "--data-dir", folder, check=False).returncode == 4  # sealed again
-
-
-def _alive(server: Served) -> bool:
-    try:
-        with server.client() as client:
-            return client.get("/health").status_code == 200
-    except httpx.TransportError:
-        return False

@@ -96,10 +96,14 @@ class Served:
             stderr=self.log,
             start_new_session=True,
         )
-        until(self._answers, self._said)
+        until(self._started, self._said)
 
-    def _answers(self) -> bool:
+    def _started(self) -> bool:
         assert self.process.poll() is None, self._said()
+        return self.answers()
+
+    def answers(self) -> bool:
+        """Whether it is alive and takes connections."""
         try:
             with self.client() as client:
                 return client.get("/health").status_code == 200
