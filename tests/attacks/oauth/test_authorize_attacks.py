@@ -17,6 +17,7 @@ from salus.identity.sessions import Session
 from salus.identity.smart.context import LaunchContext
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
+from salus.kernel.ids import uuid7
 from tests.support.clinic import BASE, Clinic
 from tests.support.hand_clock import HandClock
 from tests.support.smart import AUDIENCE, CALLBACK, App, returned, signed_in
@@ -354,7 +355,7 @@ def test_prompt_none_never_asks_and_never_gives_what_was_not_allowed(practice: C
 
 def _launched(app: App, session: Session, **more: Any) -> str:
     unit = Unit()
-    launchable = App(app.clinic, f"launched-{id(unit)}", launch_uri="https://app.example/launch")
+    launchable = App(app.clinic, f"launched-{uuid7()}", launch_uri="https://app.example/launch")
     app.client = launchable.client
     context = LaunchContext(session.user.id, session.id, "anna", **more)
     handle = app.clinic.house.apps.launches.start(unit, launchable.client, context, AUDIENCE).handle
