@@ -20,14 +20,14 @@ from bench.serving import make_folder
 from bench.stages import stage
 from bench.variants import VARIANTS, house_of
 from salus.app.house import House
-from salus.identity.assurance import AAL2
-from salus.identity.assurance import Proof as SignedIn
+from salus.identity.accounts.profile import make_profile
+from salus.identity.accounts.users import User
 from salus.identity.clients.client import Client
+from salus.identity.factors.assurance import AAL2
+from salus.identity.factors.assurance import Proof as SignedIn
 from salus.identity.oauth.dpop import hash_of, verify
 from salus.identity.oauth.grants import Allowed
-from salus.identity.profile import make_profile
 from salus.identity.sessions import Session
-from salus.identity.users import User
 from salus.kernel.commit import Unit
 from salus.kernel.ids import uuid7
 from salus.kernel.settings import load

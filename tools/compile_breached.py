@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compile `src/salus/identity/breached.bin` from a list of common passwords, one a line, most common first.
+"""Compile `src/salus/identity/factors/breached.bin` from a list of common passwords, one a line, most common first.
 
     python tools/compile_breached.py LIST
 
@@ -12,10 +12,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from salus.identity.breached import MARK, number_of
+from salus.identity.factors.breached import MARK, number_of
 
 SHORTEST = 5  # what is left of a password when its decoration is taken off
-TARGET = Path(__file__).parents[1] / "src" / "salus" / "identity" / "breached.bin"
+TARGET = Path(__file__).parents[1] / "src" / "salus" / "identity" / "factors" / "breached.bin"
 
 
 def main() -> None:

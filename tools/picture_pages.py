@@ -14,7 +14,7 @@ from tests.web.browser.records import fill
 from tests.web.browser.stage import Stage, Visitor, why_not
 from tests.web.browser.test_how_application_pages_look import register, request
 
-from salus.identity.flow import Began
+from salus.identity.ceremonies.flow import Began
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 NARROW, WIDE = 390, 960

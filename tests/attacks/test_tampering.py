@@ -276,7 +276,7 @@ def test_an_account_given_the_sealed_profile_of_another(clinic: Clinic) -> None:
     clinic.token("anna")
 
     def how(db: Connection, clinic: Clinic) -> None:
-        from salus.identity.profile import handle_of
+        from salus.identity.accounts.profile import handle_of
 
         keys = clinic.house.keyring.tenant("default")
         mine, theirs = handle_of(keys, "anna"), handle_of(keys, "service")

@@ -20,9 +20,9 @@ import pytest
 from joserfc import jwk
 
 from salus.app.house import House
-from salus.identity.assurance import AAL2, Proof
+from salus.identity.accounts.profile import make_profile
 from salus.identity.clients.client import Client
-from salus.identity.profile import make_profile
+from salus.identity.factors.assurance import AAL2, Proof
 from salus.kernel.commit import Unit
 from salus.kernel.settings import load
 from tests.clients.conftest import PULSES, Ward

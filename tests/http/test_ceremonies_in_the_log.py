@@ -12,7 +12,7 @@ from tests.support.soft_auth import SoftAuth
 from salus.audit.event import EventType, Outcome
 from salus.audit.reading import Filter
 from salus.http.ceremonies import Ceremonies
-from salus.identity.flow import Step
+from salus.identity.ceremonies.flow import Step
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem

@@ -13,7 +13,7 @@ import pytest
 from tests.support.clinic import BASE, Clinic
 from tests.support.served import PATIENCE
 
-from salus.identity import passwords
+from salus.identity.factors import passwords
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlparse
 from identity_desk import PASSWORD, Desk
 from tests.support.soft_auth import SoftAuth
 
-from salus.identity.assurance import Demand
-from salus.identity.ceremony import Asked, Finished
+from salus.identity.ceremonies.ceremony import Asked, Finished
+from salus.identity.factors.assurance import Demand
 from salus.identity.sessions import Session
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Problem

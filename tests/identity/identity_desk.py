@@ -11,15 +11,15 @@ from urllib.parse import parse_qs, urlparse
 import pyotp
 
 from salus.crypto.keyring import Keyring
+from salus.identity.accounts.people_store import prepare as prepare_people
+from salus.identity.accounts.people_store import sweep
+from salus.identity.accounts.store import IdentityWrites, prepare
+from salus.identity.accounts.users import User
+from salus.identity.factors.passkey_ceremony import Party
+from salus.identity.factors.passwords import Cost, PasswordHasher
 from salus.identity.oauth.store import prepare as prepare_oauth
-from salus.identity.passkey_ceremony import Party
-from salus.identity.passwords import Cost, PasswordHasher
 from salus.identity.people import People
-from salus.identity.people_store import prepare as prepare_people
-from salus.identity.people_store import sweep
-from salus.identity.store import IdentityWrites, prepare
 from salus.identity.tokens import Tokens
-from salus.identity.users import User
 from salus.kernel.commit import Unit, Writer
 from salus.kernel.db import FileLock, open_database
 from salus.kernel.errors import Problem

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salus.identity.breached import MARK, Breached, import_list
-from salus.identity.passwords import Cost, PasswordHasher
+from salus.identity.factors.breached import MARK, Breached, import_list
+from salus.identity.factors.passwords import Cost, PasswordHasher
 from salus.kernel.errors import Kind, Problem
 
 

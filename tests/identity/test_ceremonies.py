@@ -14,11 +14,11 @@ from identity_desk import PASSWORD, Desk, TurnedClock
 from tests.support.soft_auth import SoftAuth
 
 from salus.crypto.keyring import Keyring
-from salus.identity import passwords
-from salus.identity.assurance import AAL1, AAL2, AAL3, LEVELS, Demand, Factor
-from salus.identity.flow import Began, FlowKind, Has, State, Step, next_step
-from salus.identity.notices import NoticeKind
-from salus.identity.passwords import Cost
+from salus.identity.accounts.notices import NoticeKind
+from salus.identity.ceremonies.flow import Began, FlowKind, Has, State, Step, next_step
+from salus.identity.factors import passwords
+from salus.identity.factors.assurance import AAL1, AAL2, AAL3, LEVELS, Demand, Factor
+from salus.identity.factors.passwords import Cost
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 

@@ -11,10 +11,10 @@ from ceremonies import Browser, carry_out, signed_in, with_passkey
 from identity_desk import PASSWORD, Desk
 from tests.support.soft_auth import SoftAuth
 
-from salus.identity.assurance import AAL2, AAL3
-from salus.identity.flow import Began, Step
-from salus.identity.life import Standing
-from salus.identity.notices import NoticeKind
+from salus.identity.accounts.notices import NoticeKind
+from salus.identity.ceremonies.flow import Began, Step
+from salus.identity.ceremonies.life import Standing
+from salus.identity.factors.assurance import AAL2, AAL3
 from salus.identity.sessions import Session
 from salus.kernel.errors import Kind, Problem
 

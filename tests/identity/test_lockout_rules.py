@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salus.identity.lockout import LONGEST_WAIT_MS, network_of, wait_after
+from salus.identity.accounts.lockout import LONGEST_WAIT_MS, network_of, wait_after
 
 
 @given(st.integers(0, 10**6), st.integers(0, 200))

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from identity_desk import PASSWORD, Desk
 from tests.support.soft_auth import SoftAuth, b64, unb64
 
-from salus.identity.assurance import AAL2, AAL3
-from salus.identity.flow import Step
-from salus.identity.notices import NoticeKind
-from salus.identity.passkey_ceremony import party_of, read_answer
+from salus.identity.accounts.notices import NoticeKind
+from salus.identity.ceremonies.flow import Step
+from salus.identity.factors.assurance import AAL2, AAL3
+from salus.identity.factors.passkey_ceremony import party_of, read_answer
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 
@@ -357,7 +357,7 @@ _JSON = st.recursive(
 
 @given(st.data())
 def test_no_answer_of_a_browser_is_a_fault_of_ours(data: st.DataObject) -> None:
-    from salus.identity.passkey_ceremony import Party, credential_of, judge_creation, judge_use
+    from salus.identity.factors.passkey_ceremony import Party, credential_of, judge_creation, judge_use
 
     device = SoftAuth()
     made = device.create({"user": {"id": b64(b"x" * 16)}, "challenge": b64(b"c" * 32), "rp": {"id": "clinic.example"}})

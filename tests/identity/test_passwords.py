@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from identity_desk import CHEAP
 
-from salus.identity.breached import Breached
-from salus.identity.passwords import MAX_LENGTH, Cost, PasswordHasher, check_new, generate
+from salus.identity.factors.breached import Breached
+from salus.identity.factors.passwords import MAX_LENGTH, Cost, PasswordHasher, check_new, generate
 from salus.kernel.errors import Kind, Problem
 
 CONTEXT = ("default", "dr.amara", "Amara Okafor")

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 from identity_desk import Desk
 
-from salus.identity.assurance import AAL1, AAL2, AAL3, FRESH, Factor, Proof, meets, prove
+from salus.identity.factors.assurance import AAL1, AAL2, AAL3, FRESH, Factor, Proof, meets, prove
 from salus.identity.sessions import Session
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem

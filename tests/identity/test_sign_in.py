@@ -8,8 +8,8 @@ import asyncio
 import pytest
 from identity_desk import PASSWORD, Desk
 
-from salus.identity.profile import handle_of
-from salus.identity.users import User
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.users import User
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 

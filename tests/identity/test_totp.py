@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salus.identity.totp import accepted_step, enrolment_uri, new_secret
+from salus.identity.factors.totp import accepted_step, enrolment_uri, new_secret
 
 # RFC 6238 appendix B, SHA-1; six digits are the last six of the eight.
 RFC_SECRET = base64.b32encode(b"12345678901234567890").decode()

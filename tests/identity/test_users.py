@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from identity_desk import PASSWORD, Desk
 
-from salus.identity.profile import handle_of
+from salus.identity.accounts.profile import handle_of
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 

@@ -23,7 +23,7 @@ from salus.app.house import policy_text
 from salus.app.safety import _weak_officers
 from salus.cli import main
 from salus.cli.demo import _without_security_keys
-from salus.identity.flow import Step
+from salus.identity.ceremonies.flow import Step
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import FILE_NAME, load

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from salus.audit.reading import Filter
-from salus.identity.store import Statement, add
-from salus.identity.users import User
+from salus.identity.accounts.store import Statement, add
+from salus.identity.accounts.users import User
 from salus.kernel.commit import Unit
 from tests.support.clinic import Client, Clinic
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from salus.identity.assurance import Factor, prove
+from salus.identity.factors.assurance import Factor, prove
 from salus.kernel.commit import Unit
 from tests.support.clinic import PEOPLE, Client, Clinic
 

@@ -16,12 +16,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 from joserfc import jwk, jws
 
-from salus.identity.assurance import AAL2, AAL3, Proof
+from salus.identity.accounts.profile import make_profile
+from salus.identity.accounts.users import User
 from salus.identity.clients.client import Client
+from salus.identity.factors.assurance import AAL2, AAL3, Proof
 from salus.identity.oauth.interaction import Interaction
-from salus.identity.profile import make_profile
 from salus.identity.sessions import Session
-from salus.identity.users import User
 from salus.kernel.commit import Unit
 from tests.support.clinic import BASE, PEOPLE, Clinic
 

@@ -13,8 +13,8 @@ import pytest
 
 from salus.audit.event import EventType, Outcome
 from salus.audit.reading import Filter
+from salus.identity.accounts.store import Statement, add
 from salus.identity.federation.provider import Provider
-from salus.identity.store import Statement, add
 from salus.kernel.commit import Unit
 from tests.support.clinic import BASE, Clinic
 from tests.support.identity_provider import IdentityProvider, Outside

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from salus.identity.assurance import AAL2, Proof
-from salus.identity.profile import make_profile
-from salus.identity.users import User
+from salus.identity.accounts.profile import make_profile
+from salus.identity.accounts.users import User
+from salus.identity.factors.assurance import AAL2, Proof
 from salus.kernel.commit import Unit
 from salus.web.cookies import session_name
 from tests.support.clinic import BASE, PEOPLE, Clinic

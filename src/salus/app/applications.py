@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from salus.access.purposes import PURPOSES
+from salus.identity.accounts.users import Users
 from salus.identity.clients.authenticate import Authenticator
 from salus.identity.clients.client_secrets import ClientSecrets
 from salus.identity.clients.keysets import KeySets
@@ -11,7 +12,6 @@ from salus.identity.clients.launch import Launches
 from salus.identity.clients.registration import Registration
 from salus.identity.clients.registry import Clients, KeysOf
 from salus.identity.clients.uses import Uses
-from salus.identity.users import Users
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Writer
 from salus.kernel.db import Connection

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from salus.app.applications import Applications
+from salus.identity.accounts.users import KeysOf, Users
 from salus.identity.clients.backend import GRANT_TYPE, BackendServices
 from salus.identity.clients.client import ALGORITHMS, Client
 from salus.identity.oauth.grants import Lifetimes
 from salus.identity.oauth.server import AuthorizationServer
 from salus.identity.sessions import Sessions
 from salus.identity.tokens import Tokens
-from salus.identity.users import KeysOf, Users
 from salus.kernel.clock import Clock
 from salus.kernel.db import Connection
 from salus.kernel.settings import Settings

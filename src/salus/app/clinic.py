@@ -16,7 +16,7 @@ from salus.app.memory import calm_collector
 from salus.app.safety import DEMO_MARK
 from salus.audit.event import EventType
 from salus.crypto.keyfile import write_new
-from salus.identity.passwords import generate
+from salus.identity.factors.passwords import generate
 from salus.kernel.commit import Unit
 from salus.kernel.ids import uuid7
 from salus.records.context import Context

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from salus.identity.accounts.users import KeysOf
+from salus.identity.ceremonies.life import Life
 from salus.identity.federation.federation import Federation
 from salus.identity.federation.links import Links
 from salus.identity.federation.logout import Logout
@@ -10,10 +12,8 @@ from salus.identity.federation.providers import Providers
 from salus.identity.federation.relying_party import RelyingParty
 from salus.identity.federation.upstream import Upstream
 from salus.identity.federation.wire import GuardedWire
-from salus.identity.life import Life
 from salus.identity.people import People
 from salus.identity.provisioning.desk import desk
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -38,22 +38,22 @@ from salus.fhir.validate.terms import Asked
 from salus.fhir.validate.validator import Validator
 from salus.freshness.manifest import Manifest
 from salus.freshness.manifest import prepare as prepare_manifests
-from salus.identity.breached import Breached
+from salus.identity.accounts.people_store import prepare as prepare_people
+from salus.identity.accounts.people_store import sweep as sweep_people
+from salus.identity.accounts.store import IdentityWrites
+from salus.identity.accounts.store import prepare as prepare_identity
 from salus.identity.clients.store import prepare as prepare_clients
 from salus.identity.clients.store import sweep as sweep_clients
 from salus.identity.clients.uses import Uses
 from salus.identity.clients.uses import sweep as sweep_uses
+from salus.identity.factors.breached import Breached
+from salus.identity.factors.passkey_ceremony import party_of
+from salus.identity.factors.passwords import PasswordHasher
 from salus.identity.federation.store import prepare as prepare_federation
 from salus.identity.oauth.store import prepare as prepare_oauth
 from salus.identity.oauth.store import sweep as sweep_oauth
-from salus.identity.passkey_ceremony import party_of
-from salus.identity.passwords import PasswordHasher
 from salus.identity.people import People
-from salus.identity.people_store import prepare as prepare_people
-from salus.identity.people_store import sweep as sweep_people
 from salus.identity.provisioning.store import prepare as prepare_provisioning
-from salus.identity.store import IdentityWrites
-from salus.identity.store import prepare as prepare_identity
 from salus.identity.tokens import Tokens
 from salus.kernel.actor import Actor
 from salus.kernel.clock import Clock, Elapsed, SystemClock, elapsed_seconds

@@ -12,7 +12,7 @@ from salus.app.concern import Concern
 from salus.app.house import policy_text
 from salus.app.listening import PROTOCOLS
 from salus.app.safety_keys import keys_could_be_better, keys_unsafe
-from salus.identity.assurance import AAL3, LEVELS
+from salus.identity.factors.assurance import AAL3, LEVELS
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings
 

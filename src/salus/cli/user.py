@@ -12,7 +12,7 @@ from salus.app.house import House
 from salus.audit.event import EventType
 from salus.cli.shell import as_json, data_dir, in_house, open_house, secret_from, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
-from salus.identity.passwords import generate
+from salus.identity.factors.passwords import generate
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 

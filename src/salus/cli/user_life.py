@@ -17,9 +17,9 @@ from salus.audit.event import EventType
 from salus.cli.shell import as_json, data_dir, in_house, open_house, secret_from, settings_of, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.cli.user import check_roles, user
-from salus.identity.breached import import_list
-from salus.identity.flow import Began
-from salus.identity.users import no_account
+from salus.identity.accounts.users import no_account
+from salus.identity.ceremonies.flow import Began
+from salus.identity.factors.breached import import_list
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem

@@ -27,7 +27,7 @@ from salus.http.message import Header, Receive, Request, Response, Scope, Send, 
 from salus.http.negotiate import carried
 from salus.http.routes import PUBLIC, SELF, Call, Route, Router, split_path
 from salus.http.scim_api.messages import scim_error
-from salus.identity.assurance import AAL2, AAL3, LEVELS, Demand, insufficient, meets
+from salus.identity.factors.assurance import AAL2, AAL3, LEVELS, Demand, insufficient, meets
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem

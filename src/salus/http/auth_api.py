@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signing in and out without a browser: password and one-time code in, an opaque access token back.
 
-The same ceremony as that of the pages, in one request (`salus.identity.sign_in.SignIn.at_once`). The token bears the id
-of its session, is its sign of life, and ends with it.
+The same ceremony as that of the pages, in one request (`salus.identity.ceremonies.sign_in.SignIn.at_once`). The token
+bears the id of its session, is its sign of life, and ends with it.
 """
 
 from __future__ import annotations

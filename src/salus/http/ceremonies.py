@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 from salus.audit.event import EventType, Outcome
-from salus.identity.assurance import FRESH, Demand
-from salus.identity.ceremony import Asked, Finished
-from salus.identity.flow import FlowKind
+from salus.identity.ceremonies.ceremony import Asked, Finished
+from salus.identity.ceremonies.flow import FlowKind
+from salus.identity.factors.assurance import FRESH, Demand
 from salus.identity.people import People
 from salus.identity.sessions import Session
 from salus.kernel.actor import Actor

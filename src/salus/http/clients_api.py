@@ -16,13 +16,13 @@ from salus.fhir import json
 from salus.http.message import JSON, Response
 from salus.http.negotiate import check_content
 from salus.http.routes import Call, Handler, Route
-from salus.identity.assurance import FRESH
 from salus.identity.clients.client import Client
 from salus.identity.clients.client_secrets import ClientSecrets, SecretRecord
 from salus.identity.clients.metadata import from_metadata, metadata_of
 from salus.identity.clients.registration import Permission as Initial
 from salus.identity.clients.registration import Registration
 from salus.identity.clients.registry import Clients, no_client
+from salus.identity.factors.assurance import FRESH
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Issue, Kind, Problem

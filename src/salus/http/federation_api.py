@@ -14,7 +14,7 @@ from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
 
 _LARGEST = 64 * 1024
-_ELSEWHERE = "fed"  # RFC 8176 has no word for it; this is the one of `salus.identity.assurance`
+_ELSEWHERE = "fed"  # RFC 8176 has no word for it; this is the one of `salus.identity.factors.assurance`
 
 
 def federation_routes(federation: Federation, people: People) -> list[Route]:

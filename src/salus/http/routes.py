@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from salus.access.permissions import Permission
 from salus.http.message import Request, Response
-from salus.identity.assurance import Demand
+from salus.identity.factors.assurance import Demand
 from salus.kernel.errors import Kind, Problem
 from salus.records.context import Context
 

@@ -19,13 +19,13 @@ from salus.fhir import json
 from salus.http.message import JSON, Response
 from salus.http.negotiate import check_content
 from salus.http.routes import Call, Handler, Route
-from salus.identity.assurance import FRESH
-from salus.identity.flow import Began
-from salus.identity.life import Asking
-from salus.identity.notices import NoticeKind
+from salus.identity.accounts.notices import NoticeKind
+from salus.identity.accounts.users import User, no_account
+from salus.identity.ceremonies.flow import Began
+from salus.identity.ceremonies.life import Asking
+from salus.identity.factors.assurance import FRESH
 from salus.identity.people import People
 from salus.identity.sessions import Session
-from salus.identity.users import User, no_account
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Issue, Kind, Problem

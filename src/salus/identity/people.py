@@ -5,23 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 
-from salus.identity.account import Account
-from salus.identity.ceremony import Rooms
-from salus.identity.credentials import Credentials
-from salus.identity.enrolment import Enrolment
-from salus.identity.flow import Flows
-from salus.identity.invitations import Invitations
-from salus.identity.life import Life
-from salus.identity.lockout import Lockout
-from salus.identity.notices import Notices
-from salus.identity.passkey_ceremony import Party
-from salus.identity.passkeys import Passkeys
-from salus.identity.passwords import PasswordHasher
-from salus.identity.recovery_codes import RecoveryCodes
+from salus.identity.accounts.credentials import Credentials
+from salus.identity.accounts.lockout import Lockout
+from salus.identity.accounts.notices import Notices
+from salus.identity.accounts.passkeys import Passkeys
+from salus.identity.accounts.recovery_codes import RecoveryCodes
+from salus.identity.accounts.store import Statement, add
+from salus.identity.accounts.users import KeysOf, Users
+from salus.identity.ceremonies.account import Account
+from salus.identity.ceremonies.ceremony import Rooms
+from salus.identity.ceremonies.enrolment import Enrolment
+from salus.identity.ceremonies.flow import Flows
+from salus.identity.ceremonies.invitations import Invitations
+from salus.identity.ceremonies.life import Life
+from salus.identity.ceremonies.sign_in import SignIn
+from salus.identity.factors.passkey_ceremony import Party
+from salus.identity.factors.passwords import PasswordHasher
 from salus.identity.sessions import LevelOf, Sessions
-from salus.identity.sign_in import SignIn
-from salus.identity.store import Statement, add
-from salus.identity.users import KeysOf, Users
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

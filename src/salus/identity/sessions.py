@@ -22,11 +22,11 @@ from typing import Any
 import msgspec
 
 from salus.crypto.tenant_keys import TenantKeys
-from salus.identity.assurance import AAL2, LEVELS, Demand, Limits, Proof, insufficient, limits
-from salus.identity.people_store import Watch, keyed_hash, open_row, refused_session, seal_row
-from salus.identity.profile import handle_of
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf, User, no_account, user_from
+from salus.identity.accounts.people_store import Watch, keyed_hash, open_row, refused_session, seal_row
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf, User, no_account, user_from
+from salus.identity.factors.assurance import AAL2, LEVELS, Demand, Limits, Proof, insufficient, limits
 from salus.kernel.actor import Actor
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit

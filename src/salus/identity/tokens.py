@@ -23,10 +23,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from salus.identity.profile import handle_of, open_profile
+from salus.identity.accounts.profile import handle_of, open_profile
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf, User, no_account
 from salus.identity.sessions import Session, Sessions
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf, User, no_account
 from salus.kernel.actor import Actor
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit

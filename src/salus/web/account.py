@@ -11,10 +11,10 @@ from salus.access.purposes import PURPOSES
 from salus.audit.event import EventType, Outcome
 from salus.http.errors import STATUS
 from salus.http.message import Response
-from salus.identity.account import Account
-from salus.identity.notices import SIGN_INS, WORDS, NoticeKind
-from salus.identity.passkeys import Passkey
-from salus.identity.passwords import MIN_LENGTH
+from salus.identity.accounts.notices import SIGN_INS, WORDS, NoticeKind
+from salus.identity.accounts.passkeys import Passkey
+from salus.identity.ceremonies.account import Account
+from salus.identity.factors.passwords import MIN_LENGTH
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem

@@ -2,7 +2,8 @@
 """A ceremony as pages: draws the step that it is at, and goes on from one step to the next.
 
 Signing in, showing factors again and binding another factor are the same ceremony for a browser. Where it is,
-the server knows (`salus.identity.flow`); the address of all steps is `/sign-in/step`, and reloading it changes nothing.
+the server knows (`salus.identity.ceremonies.flow`); the address of all steps is `/sign-in/step`, and reloading it
+changes nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from salus.http.ceremonies import Ceremonies
 from salus.http.devices import device_of
 from salus.http.errors import STATUS
 from salus.http.message import Response
-from salus.identity.ceremony import Asked
-from salus.identity.flow import FlowKind, Step, over
-from salus.identity.passwords import MIN_LENGTH
+from salus.identity.ceremonies.ceremony import Asked
+from salus.identity.ceremonies.flow import FlowKind, Step, over
+from salus.identity.factors.passwords import MIN_LENGTH
 from salus.identity.people import People
 from salus.identity.sessions import Session
 from salus.kernel.commit import Unit

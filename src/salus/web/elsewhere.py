@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from salus.audit.event import EventType, Outcome
 from salus.http.message import Header, Request, Response
-from salus.identity.assurance import AAL2, FRESH_SECONDS, Demand, insufficient, meets
+from salus.identity.accounts.notices import NoticeKind
+from salus.identity.factors.assurance import AAL2, FRESH_SECONDS, Demand, insufficient, meets
 from salus.identity.federation.federation import Federation
 from salus.identity.federation.first_sign_in import make_account
 from salus.identity.federation.refusal import Reason, linked_elsewhere, refused
 from salus.identity.federation.relying_party import Departure, Identified
 from salus.identity.federation.travel import COOKIE, MINUTES, Intent
-from salus.identity.notices import NoticeKind
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 from salus.web.ceremonies import Steps

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from salus.http.routes import PUBLIC, SELF, Route
-from salus.identity.assurance import FRESH
+from salus.identity.factors.assurance import FRESH
 from salus.identity.federation.federation import Federation
 from salus.web.ceremonies import Steps
 from salus.web.elsewhere import ElsewherePages

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing a password, binding a factor and keeping the recovery codes: pages over `salus.identity.enrolment`."""
+"""Choosing a password, binding a factor, keeping recovery codes: pages over `salus.identity.ceremonies.enrolment`."""
 
 from __future__ import annotations
 
 from salus.http.message import Response
-from salus.identity.ceremony import Asked
-from salus.identity.flow import Step
-from salus.identity.passkey_ceremony import read_answer
+from salus.identity.ceremonies.ceremony import Asked
+from salus.identity.ceremonies.flow import Step
+from salus.identity.factors.passkey_ceremony import read_answer
 from salus.kernel.errors import Problem
 from salus.web.ceremonies import Steps, words_of
 from salus.web.reception import Visit

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from salus.access.purposes import PURPOSES
 from salus.http.message import Response
-from salus.identity.notices import QUIET, WORDS
+from salus.identity.accounts.notices import QUIET, WORDS
 from salus.identity.people import People
 from salus.web.account import instant_words
 from salus.web.reception import Visit

@@ -10,8 +10,8 @@ import msgspec
 
 from salus.audit.event import EventType
 from salus.http.message import JSON, Response
-from salus.identity.ceremony import Asked
-from salus.identity.passkey_ceremony import read_answer
+from salus.identity.ceremonies.ceremony import Asked
+from salus.identity.factors.passkey_ceremony import read_answer
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 from salus.web.ceremonies import Steps, words_of

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from salus.http.routes import PUBLIC, SELF, Handler, Route
-from salus.identity.assurance import FRESH, Demand
+from salus.identity.factors.assurance import FRESH, Demand
 from salus.web.account import AccountPages
 from salus.web.ceremonies import Steps
 from salus.web.enrol import EnrolPages

@@ -26,10 +26,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Playwright, sync_playwright
 
 from salus.app.house import House
-from salus.identity.flow import Began
-from salus.identity.people_store import open_row, seal_row
+from salus.identity.accounts.people_store import open_row, seal_row
+from salus.identity.accounts.store import Statement, add
+from salus.identity.ceremonies.flow import Began
 from salus.identity.sessions import _Sealed
-from salus.identity.store import Statement, add
 from salus.kernel.commit import Unit
 from salus.kernel.settings import load
 from tests.support.served import PATIENCE, Served, free_port, salus

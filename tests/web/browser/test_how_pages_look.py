@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from salus.identity.flow import Began
+from salus.identity.ceremonies.flow import Began
 from tests.web.browser.conftest import Visiting
 from tests.web.browser.stage import AXE, WIDTHS, Stage, Visitor
 

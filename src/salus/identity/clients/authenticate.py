@@ -22,6 +22,7 @@ from joserfc import jwk, jws
 from joserfc.errors import JoseError, SecurityWarning
 
 from salus.crypto.tenant_keys import TenantKeys
+from salus.identity.accounts.store import Guard, Statement, add
 from salus.identity.clients import assertion
 from salus.identity.clients.assertion import Assertion
 from salus.identity.clients.client import Client
@@ -31,7 +32,6 @@ from salus.identity.clients.keysets import KeySets
 from salus.identity.clients.registry import Clients
 from salus.identity.clients.store import hashed
 from salus.identity.oauth.errors import OAuthError
-from salus.identity.store import Guard, Statement, add
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit, Writer
 from salus.kernel.errors import Kind, Problem

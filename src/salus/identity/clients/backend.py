@@ -7,13 +7,13 @@ decide, narrowed to scopes of `system/` that were registered; for five minutes, 
 
 from __future__ import annotations
 
+from salus.identity.accounts.users import Users
 from salus.identity.clients.registry import Clients
 from salus.identity.oauth.errors import OAuthError
 from salus.identity.oauth.exchange import Issued, TokenRequest
 from salus.identity.oauth.issuance import Issuance
 from salus.identity.oauth.request import scope_tokens
 from salus.identity.oauth.scopes import permitted
-from salus.identity.users import Users
 from salus.kernel.commit import Unit
 
 GRANT_TYPE = "client_credentials"

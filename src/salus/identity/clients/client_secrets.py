@@ -12,9 +12,9 @@ from hmac import compare_digest
 from typing import Any
 
 from salus.crypto.tenant_keys import TenantKeys
+from salus.identity.accounts.store import Guard, Statement, add
 from salus.identity.clients.client import Client
 from salus.identity.clients.store import handle_of, hashed, new_secret
-from salus.identity.store import Guard, Statement, add
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

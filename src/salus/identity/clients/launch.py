@@ -19,12 +19,12 @@ import msgspec
 
 from salus.crypto.tenant_keys import TenantKeys
 from salus.fhir.definitions import resource_types
+from salus.identity.accounts.store import Guard, Statement, add
 from salus.identity.clients.addresses import LONGEST
 from salus.identity.clients.client import Client
 from salus.identity.clients.rules import is_plain
 from salus.identity.clients.store import hashed, new_secret, seal, unseal
 from salus.identity.smart.context import LaunchContext
-from salus.identity.store import Guard, Statement, add
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -17,6 +17,7 @@ import msgspec
 
 from salus.crypto.tenant_keys import TenantKeys
 from salus.fhir.smart.scopes import normalise, written_list
+from salus.identity.accounts.store import Guard, Statement, add
 from salus.identity.clients.client import Client
 from salus.identity.clients.client_secrets import ClientSecrets
 from salus.identity.clients.metadata import from_metadata
@@ -25,7 +26,6 @@ from salus.identity.clients.rules import is_plain
 from salus.identity.clients.store import handle_of, hashed, new_secret, seal, unseal
 from salus.identity.oauth.errors import Code, OAuthError
 from salus.identity.smart.scopes import narrow
-from salus.identity.store import Guard, Statement, add
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

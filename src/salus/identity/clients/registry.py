@@ -12,11 +12,11 @@ from collections.abc import Callable, Container
 import msgspec
 
 from salus.crypto.tenant_keys import TenantKeys
+from salus.identity.accounts.store import Guard, Statement, add
+from salus.identity.accounts.users import Users
 from salus.identity.clients.client import Client
 from salus.identity.clients.rules import check
 from salus.identity.clients.store import handle_of, seal, unseal
-from salus.identity.store import Guard, Statement, add
-from salus.identity.users import Users
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -3,7 +3,7 @@
 
 A client is found by the keyed surrogate of its id, and everything about it is sealed for its place. Secrets, launch
 handles and registration tokens are random and kept only as keyed hash: neither a copy of the database nor another
-tenant can use them. Changes are `Statement`s of `salus.identity.store`.
+tenant can use them. Changes are `Statement`s of `salus.identity.accounts.store`.
 """
 
 from __future__ import annotations

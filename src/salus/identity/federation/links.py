@@ -11,10 +11,10 @@ from __future__ import annotations
 import msgspec
 
 from salus.crypto.tenant_keys import TenantKeys
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf, no_account
 from salus.identity.federation.refusal import linked_elsewhere
-from salus.identity.profile import handle_of
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf, no_account
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

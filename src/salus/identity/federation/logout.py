@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from salus.crypto.tenant_keys import TenantKeys
+from salus.identity.accounts.store import Statement, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.federation import id_token
 from salus.identity.federation.id_token import Claims
 from salus.identity.federation.links import Links, person_of
@@ -18,8 +20,6 @@ from salus.identity.federation.providers import Providers
 from salus.identity.federation.refusal import Reason, refused
 from salus.identity.federation.store import once
 from salus.identity.federation.upstream import Upstream
-from salus.identity.store import Statement, add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

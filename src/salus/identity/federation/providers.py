@@ -6,9 +6,9 @@ from __future__ import annotations
 import msgspec
 from joserfc.jwk import ECKey
 
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.federation.provider import Provider, check_provider
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

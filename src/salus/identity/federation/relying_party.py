@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from salus.identity.accounts.store import add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.federation import id_token
 from salus.identity.federation.assurance import Assurance, assured
 from salus.identity.federation.id_token import Claims
@@ -36,8 +38,6 @@ from salus.identity.federation.travel import (
     unpack,
 )
 from salus.identity.federation.upstream import Upstream
-from salus.identity.store import add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 

@@ -7,7 +7,7 @@ is on its way has no row at all: it travels, sealed, in a cookie of the browser 
 
 from __future__ import annotations
 
-from salus.identity.store import Guard, Statement
+from salus.identity.accounts.store import Guard, Statement
 from salus.kernel.db import Connection, migrate
 from salus.kernel.errors import Problem
 

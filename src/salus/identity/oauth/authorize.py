@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.oauth.errors import OAuthError
 from salus.identity.oauth.interaction import Interaction, Interactions, answer_address
 from salus.identity.oauth.issuance import AddressOf
@@ -18,8 +20,6 @@ from salus.identity.oauth.request import Asked, Pairs, destination, one, read, s
 from salus.identity.oauth.scopes import permitted
 from salus.identity.oauth.store import hashed, lost_race, new_secret, seal, unseal
 from salus.identity.smart.context import LaunchContext
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -12,14 +12,14 @@ from hmac import compare_digest
 
 import msgspec
 
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.store import Guard, Statement, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.oauth import pkce
 from salus.identity.oauth.errors import OAuthError, Reused
 from salus.identity.oauth.grants import Allowed, Grants
 from salus.identity.oauth.request import Asked
 from salus.identity.oauth.store import hashed, lost_race, new_secret, seal, unseal
-from salus.identity.profile import handle_of
-from salus.identity.store import Guard, Statement, add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from salus.identity.accounts.users import User, Users
 from salus.identity.oauth.codes import Code, Codes
 from salus.identity.oauth.errors import OAuthError
 from salus.identity.oauth.grants import Grant, Grants, Lifetimes
@@ -19,7 +20,6 @@ from salus.identity.oauth.issuance import Answer, Issuance
 from salus.identity.oauth.parties import Client, SessionAlive
 from salus.identity.oauth.refresh import Held, RefreshTokens, Successor, new_token, refused
 from salus.identity.oauth.scopes import narrower
-from salus.identity.users import User, Users
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import msgspec
 
 from salus.crypto.tenant_keys import TenantKeys
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.oauth.parties import Clients
 from salus.identity.oauth.store import seal, unseal
-from salus.identity.profile import handle_of
 from salus.identity.smart.context import LaunchContext
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

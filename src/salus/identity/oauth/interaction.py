@@ -13,6 +13,8 @@ from enum import StrEnum
 
 import msgspec
 
+from salus.identity.accounts.store import Guard, Statement, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.oauth.codes import Codes
 from salus.identity.oauth.errors import Code, OAuthError
 from salus.identity.oauth.grants import Allowed, Grant, Grants
@@ -24,8 +26,6 @@ from salus.identity.oauth.request import Asked
 from salus.identity.oauth.scopes import covers, needs_encounter, needs_patient
 from salus.identity.oauth.store import hashed, lost_race, new_secret, seal, unseal
 from salus.identity.smart.context import LaunchContext
-from salus.identity.store import Guard, Statement, add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -11,11 +11,11 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from salus.identity.accounts.users import KeysOf, User
 from salus.identity.oauth.grants import Allowed, Grant, Grants, Lifetimes
 from salus.identity.oauth.parties import Client
 from salus.identity.oauth.signing import SigningKeys
 from salus.identity.tokens import Bound, Tokens
-from salus.identity.users import KeysOf, User
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.ids import uuid7

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from salus.identity.assurance import LEVELS
+from salus.identity.factors.assurance import LEVELS
 
 SUPPORTED = tuple(level for level in LEVELS if level)
 

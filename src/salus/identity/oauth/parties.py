@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from salus.identity.accounts.users import User
 from salus.identity.smart.context import LaunchContext
-from salus.identity.users import User
 from salus.kernel.commit import Unit
 
 

@@ -12,10 +12,10 @@ import base64
 import hashlib
 from hmac import compare_digest
 
+from salus.identity.accounts.store import Guard, Statement, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.oauth.dpop import WINDOW_SECONDS, Proof, verify
 from salus.identity.oauth.errors import OAuthError
-from salus.identity.store import Guard, Statement, add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import msgspec
 
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.oauth.errors import OAuthError, Reused
 from salus.identity.oauth.grants import Grant, Grants, Lifetimes
 from salus.identity.oauth.store import GRACE_MS, hashed, lost_race, new_secret, seal, unseal
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from salus.identity.accounts.users import KeysOf, Users
 from salus.identity.oauth import discovery
 from salus.identity.oauth.authorize import AuthorizationRequests
 from salus.identity.oauth.codes import Codes
@@ -19,7 +20,6 @@ from salus.identity.oauth.refresh import RefreshTokens
 from salus.identity.oauth.signing import SigningKeys
 from salus.identity.oauth.standing import Standing
 from salus.identity.tokens import Tokens
-from salus.identity.users import KeysOf, Users
 from salus.kernel.clock import Clock
 from salus.kernel.db import Connection
 

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc import jwk, jwt
 
 from salus.crypto.envelope import SealingKey
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.oauth.store import lost_race
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from salus.identity.accounts.users import Users
 from salus.identity.oauth.grants import Grant, Grants
 from salus.identity.oauth.issuance import Issuance
 from salus.identity.oauth.refresh import RefreshTokens
 from salus.identity.tokens import TokenRecord, Tokens
-from salus.identity.users import Users
 from salus.kernel.commit import Unit
 
 Json = dict[str, Any]

@@ -3,7 +3,7 @@
 
 Whatever a stranger could show (a code, a refresh token, the name of a pushed request or of an interaction) is random
 and kept only as a keyed hash; what belongs to it is sealed and bound to that hash. Changes are `Statement`s of
-`salus.identity.store`, so that a code, the token that it gives and the audit entry become durable together.
+`salus.identity.accounts.store`, so that a code, the token that it gives and the audit entry become durable together.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ _RANDOM = 32
 
 
 def prepare(db: Connection) -> None:
-    """Make or update the tables of this room; those of `salus.identity.store` have to be there."""
+    """Make or update the tables of this room; those of `salus.identity.accounts.store` have to be there."""
     migrate(db, "identity.oauth", _SCHEMA)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from salus.identity.accounts.users import KeysOf, Users
 from salus.identity.provisioning.groups import Groups
 from salus.identity.provisioning.mappings import Mappings
 from salus.identity.provisioning.people import People, Standing
-from salus.identity.users import KeysOf, Users
 from salus.kernel.clock import Clock
 from salus.kernel.db import Connection
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from salus.crypto.tenant_keys import TenantKeys
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.provisioning.mappings import Mappings, name_of
 from salus.identity.provisioning.people import People, changed, external_of, taken
 from salus.identity.provisioning.person import Group, folded
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from salus.crypto.tenant_keys import TenantKeys
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
 from salus.identity.provisioning.person import folded
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection
 from salus.kernel.errors import Kind, Problem

@@ -13,11 +13,11 @@ from typing import Protocol
 import msgspec
 
 from salus.crypto.tenant_keys import TenantKeys
-from salus.identity.profile import handle_of
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf, User, Users
 from salus.identity.provisioning.mappings import name_of
 from salus.identity.provisioning.person import Person, logins, roles_after
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf, User, Users
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -19,14 +19,14 @@ from typing import Any
 
 import msgspec
 
-from salus.identity.assurance import AAL2, LEVELS
-from salus.identity.ceremony import Rooms
-from salus.identity.flow import Began
-from salus.identity.notices import NoticeKind
-from salus.identity.people_store import ASKING_DAYS, open_row, seal_row
-from salus.identity.profile import handle_of
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import User, no_account
+from salus.identity.accounts.notices import NoticeKind
+from salus.identity.accounts.people_store import ASKING_DAYS, open_row, seal_row
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import User, no_account
+from salus.identity.ceremonies.ceremony import Rooms
+from salus.identity.ceremonies.flow import Began
+from salus.identity.factors.assurance import AAL2, LEVELS
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.ids import uuid7

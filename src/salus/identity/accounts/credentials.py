@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from salus.identity import totp
-from salus.identity.profile import handle_of, seal, unseal
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf, User, user_from
+from salus.identity.accounts.profile import handle_of, seal, unseal
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf, User, user_from
+from salus.identity.factors import totp
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection
 from salus.kernel.errors import Kind, Problem

@@ -20,19 +20,30 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from salus.identity import totp
-from salus.identity.assurance import AAL2, AAL3, FRESH, LEVELS, Demand, Factor, Proof, insufficient, meets, prove
-from salus.identity.ceremony import Asked, Finished, Rooms, challenge_of, expect
-from salus.identity.credentials import Held, refused
-from salus.identity.flow import AGAIN_MS, LIFE_MS, Began, FlowKind, Has, State, Step, over
-from salus.identity.lockout import Secret, network_of, place_of
-from salus.identity.notices import NoticeKind
-from salus.identity.passkey_ceremony import CHALLENGE_BYTES, CHALLENGE_MS, creation_options, request_options
-from salus.identity.passkey_ceremony import refused as passkey_refused
-from salus.identity.profile import pepper_of
+from salus.identity.accounts.credentials import Held, refused
+from salus.identity.accounts.lockout import Secret, network_of, place_of
+from salus.identity.accounts.notices import NoticeKind
+from salus.identity.accounts.profile import pepper_of
+from salus.identity.accounts.store import Statement, add
+from salus.identity.accounts.users import User
+from salus.identity.ceremonies.ceremony import Asked, Finished, Rooms, challenge_of, expect
+from salus.identity.ceremonies.flow import AGAIN_MS, LIFE_MS, Began, FlowKind, Has, State, Step, over
+from salus.identity.factors import totp
+from salus.identity.factors.assurance import (
+    AAL2,
+    AAL3,
+    FRESH,
+    LEVELS,
+    Demand,
+    Factor,
+    Proof,
+    insufficient,
+    meets,
+    prove,
+)
+from salus.identity.factors.passkey_ceremony import CHALLENGE_BYTES, CHALLENGE_MS, creation_options, request_options
+from salus.identity.factors.passkey_ceremony import refused as passkey_refused
 from salus.identity.sessions import Session
-from salus.identity.store import Statement, add
-from salus.identity.users import User
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Problem
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import secrets
 
-from salus.identity.people_store import keyed_hash
-from salus.identity.profile import handle_of
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
+from salus.identity.accounts.people_store import keyed_hash
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection
 from salus.kernel.errors import Problem

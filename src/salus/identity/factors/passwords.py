@@ -32,7 +32,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type, hash_secret, verify_secret
 
 from salus.crypto.wiping import Secret
-from salus.identity.breached import Breached
+from salus.identity.factors.breached import Breached
 from salus.kernel.errors import Issue, Kind, Problem
 
 T = TypeVar("T")
@@ -204,7 +204,7 @@ def _is_run(text: str) -> bool:
 
 @cache
 def _common_words() -> frozenset[str]:
-    text = resources.files("salus.identity").joinpath("common_passwords.txt").read_text("utf-8")
+    text = resources.files("salus.identity.factors").joinpath("common_passwords.txt").read_text("utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))
     return frozenset(word for line in lines for word in line.split())
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from salus.crypto.tenant_keys import TenantKeys
-from salus.identity.profile import code_key, handle_of
-from salus.identity.store import MAX_FAILURES, Statement, add
-from salus.identity.users import KeysOf
+from salus.identity.accounts.profile import code_key, handle_of
+from salus.identity.accounts.store import MAX_FAILURES, Statement, add
+from salus.identity.accounts.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

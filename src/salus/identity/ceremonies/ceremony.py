@@ -6,19 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from salus.identity import totp
-from salus.identity.assurance import AAL2, LEVELS
-from salus.identity.credentials import Credentials, Held
-from salus.identity.flow import Began, Flow, FlowKind, Flows, Has, State, Step, demanded, next_step, over
-from salus.identity.invitations import Invitations
-from salus.identity.lockout import Lockout
-from salus.identity.notices import Notices
-from salus.identity.passkey_ceremony import refused
-from salus.identity.passkeys import Passkeys
-from salus.identity.passwords import PasswordHasher
-from salus.identity.recovery_codes import RecoveryCodes
+from salus.identity.accounts.credentials import Credentials, Held
+from salus.identity.accounts.lockout import Lockout
+from salus.identity.accounts.notices import Notices
+from salus.identity.accounts.passkeys import Passkeys
+from salus.identity.accounts.recovery_codes import RecoveryCodes
+from salus.identity.accounts.users import KeysOf, Users
+from salus.identity.ceremonies.flow import Began, Flow, FlowKind, Flows, Has, State, Step, demanded, next_step, over
+from salus.identity.ceremonies.invitations import Invitations
+from salus.identity.factors import totp
+from salus.identity.factors.assurance import AAL2, LEVELS
+from salus.identity.factors.passkey_ceremony import refused
+from salus.identity.factors.passwords import PasswordHasher
 from salus.identity.sessions import LevelOf, Session, Sessions
-from salus.identity.users import KeysOf, Users
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

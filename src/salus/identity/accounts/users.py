@@ -16,9 +16,7 @@ from dataclasses import dataclass
 import msgspec
 
 from salus.crypto.tenant_keys import TenantKeys
-from salus.identity import totp
-from salus.identity.passwords import PasswordHasher
-from salus.identity.profile import (
+from salus.identity.accounts.profile import (
     Profile,
     UserKind,
     code_key,
@@ -28,7 +26,9 @@ from salus.identity.profile import (
     pepper_of,
     seal,
 )
-from salus.identity.store import Guard, Statement, Values, add
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.factors import totp
+from salus.identity.factors.passwords import PasswordHasher
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -12,10 +12,10 @@ from enum import StrEnum
 
 import msgspec
 
-from salus.identity.people_store import open_row, seal_row
-from salus.identity.profile import handle_of
-from salus.identity.store import Statement, Values, add
-from salus.identity.users import KeysOf
+from salus.identity.accounts.people_store import open_row, seal_row
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.store import Statement, Values, add
+from salus.identity.accounts.users import KeysOf
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from salus.identity.flow import Began
-from salus.identity.people_store import keyed_hash, open_row, seal_row
-from salus.identity.profile import handle_of
-from salus.identity.recovery_codes import new_code, normal
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
+from salus.identity.accounts.people_store import keyed_hash, open_row, seal_row
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.recovery_codes import new_code, normal
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
+from salus.identity.ceremonies.flow import Began
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

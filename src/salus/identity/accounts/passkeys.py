@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from salus.identity.passkey_ceremony import Made, Party, Shown, credential_of, judge_use, refused
-from salus.identity.people_store import open_row, seal_row
-from salus.identity.profile import handle_of
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
+from salus.identity.accounts.people_store import open_row, seal_row
+from salus.identity.accounts.profile import handle_of
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
+from salus.identity.factors.passkey_ceremony import Made, Party, Shown, credential_of, judge_use, refused
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -43,7 +43,7 @@ class Breached:
 
     def __init__(self, more: Path | None = None) -> None:
         self._more = more
-        self._own = resources.files("salus.identity").joinpath("breached.bin").read_bytes()
+        self._own = resources.files("salus.identity.factors").joinpath("breached.bin").read_bytes()
 
     def known(self, passwords: Iterable[str]) -> bool:
         """Whether one of these is listed.

@@ -2,7 +2,7 @@
 """Tables of what belongs to people: sessions, passkeys, recovery codes, sign-ins under way, notices, invitations.
 
 As everywhere in this room, no name and no secret is in clear: rows are found by keyed surrogates and hashes, and what
-they say is sealed for its place (`salus.identity.store`).
+they say is sealed for its place (`salus.identity.accounts.store`).
 """
 
 from __future__ import annotations

@@ -13,15 +13,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from salus.identity import totp
-from salus.identity.assurance import AAL2, LEVELS, Factor
-from salus.identity.ceremony import Asked, Rooms, challenge_of, expect
-from salus.identity.credentials import Held, refused
-from salus.identity.flow import Began, Flow, Has, Step, demanded
-from salus.identity.notices import NoticeKind
-from salus.identity.passkey_ceremony import judge_creation
-from salus.identity.profile import pepper_of
-from salus.identity.store import Statement, Values, add
+from salus.identity.accounts.credentials import Held, refused
+from salus.identity.accounts.notices import NoticeKind
+from salus.identity.accounts.profile import pepper_of
+from salus.identity.accounts.store import Statement, Values, add
+from salus.identity.ceremonies.ceremony import Asked, Rooms, challenge_of, expect
+from salus.identity.ceremonies.flow import Began, Flow, Has, Step, demanded
+from salus.identity.factors import totp
+from salus.identity.factors.assurance import AAL2, LEVELS, Factor
+from salus.identity.factors.passkey_ceremony import judge_creation
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Issue, Kind, Problem
 

@@ -17,10 +17,10 @@ from enum import StrEnum
 
 import msgspec
 
-from salus.identity.assurance import AAL2, AAL3, FIRST, LEVELS, PASSKEYS, Factor, Proof, prove
-from salus.identity.people_store import keyed_hash, open_row, seal_row
-from salus.identity.store import Guard, Statement, Values, add
-from salus.identity.users import KeysOf
+from salus.identity.accounts.people_store import keyed_hash, open_row, seal_row
+from salus.identity.accounts.store import Guard, Statement, Values, add
+from salus.identity.accounts.users import KeysOf
+from salus.identity.factors.assurance import AAL2, AAL3, FIRST, LEVELS, PASSKEYS, Factor, Proof, prove
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from salus.identity.assurance import AAL2, AAL3, FRESH, LEVELS, Demand, insufficient, meets
-from salus.identity.ceremony import Rooms
-from salus.identity.credentials import Held, refused
-from salus.identity.flow import Has
-from salus.identity.lockout import Secret
-from salus.identity.notices import Notice, NoticeKind
-from salus.identity.passkeys import Passkey
-from salus.identity.profile import pepper_of
+from salus.identity.accounts.credentials import Held, refused
+from salus.identity.accounts.lockout import Secret
+from salus.identity.accounts.notices import Notice, NoticeKind
+from salus.identity.accounts.passkeys import Passkey
+from salus.identity.accounts.profile import pepper_of
+from salus.identity.accounts.store import Statement, add
+from salus.identity.ceremonies.ceremony import Rooms
+from salus.identity.ceremonies.flow import Has
+from salus.identity.factors.assurance import AAL2, AAL3, FRESH, LEVELS, Demand, insufficient, meets
 from salus.identity.sessions import Session
-from salus.identity.store import Statement, add
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 
