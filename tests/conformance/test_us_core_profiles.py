@@ -105,7 +105,11 @@ def test_wrong_slices_codes_and_extensions_are_refused_at_their_place() -> None:
 
     pressure = of("Observation", "blood-pressure")
     pressure["component"][0]["valueQuantity"]["code"] = "kPa"
-    assert {f.place for f in errors(validator, pressure)} == {"Observation.component[0].value.ofType(Quantity).code"}
+    # R4's own profile of blood pressures, which is asked for by the code, misses the slice as a whole.
+    assert {f.place for f in errors(validator, pressure)} == {
+        "Observation.component[0].value.ofType(Quantity).code",
+        "Observation.component",
+    }
 
     patient = of("Patient", "example")
     race = next(index for index, one in enumerate(patient["extension"]) if one["url"].endswith("us-core-race"))

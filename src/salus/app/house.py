@@ -214,6 +214,8 @@ class House:
             Asked(self.knowledge.engine),
             demanded=policy.profiles,
             strict_extensions=settings.validation.known_extensions,
+            strict_examples=settings.validation.known_examples,
+            markdown_without_html=settings.validation.markdown_without_html,
             strict_codes=settings.validation.known_codes,
             known_profiles_only=settings.validation.known_profiles,
         )

@@ -108,7 +108,9 @@ class Validation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     known_profiles: bool = False  # true: meta.profile may name installed profiles only
     known_extensions: bool = False  # true: an extension without an installed definition is an error
+    known_examples: bool = False  # true: with known_extensions, those of example.org and the like as well
     known_codes: bool = False  # true: a code that its code system does not have is an error
+    markdown_without_html: bool = False  # true: HTML within markdown is an error
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

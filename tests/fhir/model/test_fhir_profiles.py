@@ -328,8 +328,11 @@ def test_a_code_that_does_not_exist_is_told_and_refused_only_where_that_is_wante
         Validator(terms=Lists(), strict_codes=True).check(coded("z"))
     unit = observation(valueQuantity={"value": 1, "system": "http://unitsofmeasure.org", "code": "furlong"})
     assert [(one.severity, one.place) for one in judge.examine(unit)] == [
-        (Severity.WARNING, "Observation.value.ofType(Quantity)")
+        (Severity.ERROR, "Observation.value.ofType(Quantity)")
     ]
+    judge.check(unit)
+    with pytest.raises(Problem):
+        Validator(strict_codes=True).check(unit)
 
 
 def test_a_questionnaire_that_is_at_hand_judges_its_responses() -> None:

@@ -39,7 +39,8 @@ def check(resource: dict[str, Any], expected_type: str | None = None, surroundin
     expect(resource, expected_type)
     fits = _fits(resource)
     broken = not fits or breaks(resource)
-    if not broken and not suspicious(resource, surroundings.codes, surroundings.watched):
+    looked = broken or surroundings.markdown_without_html
+    if not looked and not suspicious(resource, surroundings.codes, surroundings.watched):
         return
     every = _findings(resource, surroundings, breaches(resource, warnings=False) if broken else [], fits=fits)
     found = [finding for finding in every if finding.severity is Severity.ERROR]

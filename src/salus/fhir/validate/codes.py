@@ -18,6 +18,7 @@ Fault = tuple[Severity, str, str]
 Asking = Callable[[str, str, str, str], str]
 
 _REMEMBERED: Final = 50_000
+_UNKNOWN: Final = frozenset({"unknown-code", "unknown-unit"})
 
 
 def _nothing(_system: str, _code: str, _display: str, _version: str) -> str:
@@ -28,7 +29,8 @@ class Codes:
     """A memory of codes in front of a terminology.
 
     Args:
-        asking: says what is wrong with a code: `unknown-code`, `wrong-display`, or "" when nothing is or nobody knows.
+        asking: says what is wrong with a code: `unknown-code`, `unknown-unit`, `wrong-display`, or "" when nothing
+            is or nobody knows.
         refuse: whether a code that does not exist is an error; else it is a warning.
     """
 
@@ -48,11 +50,7 @@ class Codes:
         good = self._good
         for pair in pairs:
             if pair not in good:
-                if (
-                    type(pair[0]) is not str
-                    or type(pair[1]) is not str
-                    or self._asking(*pair, "", "") == "unknown-code"
-                ):
+                if type(pair[0]) is not str or type(pair[1]) is not str or self._asking(*pair, "", "") in _UNKNOWN:
                     return True
                 if len(good) >= _REMEMBERED:
                     good.clear()
@@ -71,11 +69,11 @@ class Codes:
         if "/ValueSet/" in system:
             severity = Severity.ERROR if self._refuse else Severity.WARNING
             return severity, "code-invalid", "names a value set where its code system belongs"
-        if wrong == "unknown-code":
+        if wrong in _UNKNOWN:
             severity = Severity.ERROR if self._refuse else Severity.WARNING
-            return severity, "code-invalid", "is not a code of the system that it names"
-        if wrong == "unknown-unit":
-            return Severity.WARNING, "code-invalid", "has a code that UCUM does not have"
+            units = wrong == "unknown-unit"
+            words = "has a code that UCUM does not have" if units else "is not a code of the system that it names"
+            return severity, "code-invalid", words
         if wrong == "wrong-display":
             return Severity.WARNING, "code-invalid", "has a display that is not the one of its code"
         return None

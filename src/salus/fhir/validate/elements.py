@@ -17,6 +17,10 @@ from salus.fhir.validate.period import in_order
 _URIS: Final = "urn:ietf:rfc:3986"
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S")
 
+# Code within markdown, where a tag is only text, and what is a tag elsewhere: neither an address nor escaped.
+_CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`]*`", re.DOTALL)
+_TAG: Final = re.compile(r"(?<!\\)<(?:!--|/?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]*)?/?>)")
+
 Json = dict[str, Any]
 # Code, further step of the place, words.
 Fault = tuple[str, str, str]
@@ -40,6 +44,11 @@ def attachment(node: Json) -> list[Fault]:
         if stated not in (base64.b64encode(digest).decode(), digest.hex()):
             faults.append(("invalid", ".hash", "is not the SHA-1 of the data"))
     return faults
+
+
+def holds_html(text: str) -> bool:
+    """Whether markdown has HTML in it (https://hl7.org/fhir/R4/datatypes.html#markdown)."""
+    return "<" in text and _TAG.search(_CODE.sub("", text)) is not None
 
 
 def unlike_its_system(node: Json) -> bool:

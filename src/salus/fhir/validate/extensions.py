@@ -74,12 +74,19 @@ def context_faults(definition: Json, spot: Spot, *, modifier: bool) -> Iterator[
         yield Severity.ERROR, "structure", f"is an extension that may not be used on {spot.route}"
 
 
-def unknown_fault(url: str, *, modifier: bool, strict: bool) -> Fault:
-    """What to say about an extension whose definition is not at hand."""
+def unknown_fault(url: str, *, modifier: bool, strict: bool, examples: bool) -> Fault:
+    """What to say about an extension whose definition is not at hand.
+
+    Args:
+        url: of the extension.
+        modifier: whether it stands in `modifierExtension`.
+        strict: whether it is an error.
+        examples: whether that goes for those of domains for examples too.
+    """
     later = url.startswith((_LATER, _PREFIX))
     if modifier and not later:
         return Severity.ERROR, "extension", "is a modifier extension that is not known here"
-    if strict and not later and not any(part in url for part in _EXAMPLES):
+    if strict and not later and (examples or not any(part in url for part in _EXAMPLES)):
         return Severity.ERROR, "extension", "is an extension that is not known here"
     return Severity.WARNING, "extension", "is an extension that is not known here, so its content was not judged"
 

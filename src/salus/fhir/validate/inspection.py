@@ -190,8 +190,10 @@ class Inspection:
             where = f"{place}[{index}]"
             definition = self.surroundings.knowledge.definition(url)
             if definition is None or definition.get("type") != "Extension":
-                strict = self.surroundings.strict_extensions
-                severity, code, words = extensions.unknown_fault(url, modifier=modifier, strict=strict)
+                strict, examples = self.surroundings.strict_extensions, self.surroundings.strict_examples
+                severity, code, words = extensions.unknown_fault(
+                    url, modifier=modifier, strict=strict, examples=examples
+                )
                 self.report(code, where, words, severity)
                 continue
             for severity, code, words in extensions.context_faults(definition, spot, modifier=modifier):
@@ -238,6 +240,10 @@ class Inspection:
                 self.ids.add(value)
             if member.type == "xhtml":
                 self.narrative(value, place)
+            elif member.type == "markdown":
+                if elements.holds_html(value):
+                    severity = Severity.ERROR if self.surroundings.markdown_without_html else Severity.WARNING
+                    self.report("invalid", place, "has HTML in its markdown, where R4 has none", severity)
             elif member.type in _LINKS and value[:1] == "#":
                 scope.linked.add(value)
 

@@ -75,6 +75,7 @@ class Knowledge:
     def __init__(self, canonicals: Canonicals = NOTHING) -> None:
         self._canonicals = canonicals
         self._watched: tuple[int, frozenset[str]] | None = None
+        self._globals: tuple[int, dict[str, tuple[str, ...]]] | None = None
 
     @property
     def generation(self) -> int:
@@ -88,6 +89,23 @@ class Knowledge:
             installed = (url for url, _ in self._canonicals.all("StructureDefinition"))
             self._watched = (self.generation, published().union(installed))
         return self._watched[1]
+
+    @property
+    def globals(self) -> Mapping[str, tuple[str, ...]]:
+        """Canonicals of the profiles that installed ImplementationGuides ask of every resource of a type, by type."""
+        if self._globals is None or self._globals[0] != self.generation:
+            self._globals = (self.generation, self._asked_of_all())
+        return self._globals[1]
+
+    def _asked_of_all(self) -> dict[str, tuple[str, ...]]:
+        asked: dict[str, tuple[str, ...]] = {}
+        for url, version in sorted(self._canonicals.all("ImplementationGuide")):
+            guide = self._canonicals.find("ImplementationGuide", url, version) or {}
+            for one in guide.get("global") or ():
+                kind, profile = one.get("type"), one.get("profile")
+                if type(kind) is str and type(profile) is str and profile not in asked.get(kind, ()):
+                    asked[kind] = (*asked.get(kind, ()), profile)
+        return asked
 
     def definition(self, canonical: str) -> Json | None:
         """The StructureDefinition with a canonical url, with or without `|version`; None when it is not known."""

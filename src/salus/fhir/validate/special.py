@@ -41,6 +41,9 @@ def search_parameter(resource: Json, given: Surroundings) -> Iterator[Fault]:
 def structure_definition(resource: Json, given: Surroundings) -> Iterator[Fault]:
     """The differential of a profile speaks of elements that its base has (R4 profiling, "snapshots")."""
     base, kind = resource.get("baseDefinition"), resource.get("type")
+    if type(base) is str and _circular(resource.get("url"), base, given):
+        yield "business-rule", ".baseDefinition", "must not lead back to the definition itself"
+        return
     if resource.get("derivation") != "constraint" or type(base) is not str or str(kind) not in structure().types:
         return
     if base.removeprefix(PREFIX) not in structure().types and given.book.tree(base) is None:
@@ -51,6 +54,18 @@ def structure_definition(resource: Json, given: Surroundings) -> Iterator[Fault]
         yield "structure", ".differential", "speaks of an element that its base does not have"
     except (KeyError, TypeError, AttributeError):
         return  # said by the schema
+
+
+def _circular(url: Any, base: str, given: Surroundings) -> bool:
+    """Whether a definition is its own ancestor."""
+    seen: set[str] = set()
+    while base and base not in seen:
+        if base.partition("|")[0] == url:
+            return True
+        seen.add(base)
+        found = (given.knowledge.definition(base) or {}).get("baseDefinition")
+        base = found if type(found) is str else ""
+    return False
 
 
 def measure_report(resource: Json, given: Surroundings) -> Iterator[Fault]:

@@ -22,6 +22,8 @@ class Surroundings:
         codes: which codes there are.
         terms: answers about value sets.
         strict_extensions: whether an extension that nobody here has heard of is an error.
+        strict_examples: whether, with that, one of a domain for examples is an error too.
+        markdown_without_html: whether HTML within markdown is an error.
         thorough: whether faults that records from elsewhere often have, and that harm nobody, are errors too.
     """
 
@@ -30,6 +32,8 @@ class Surroundings:
     codes: Codes = field(default_factory=Codes)
     terms: Terms = field(default_factory=Terms)
     strict_extensions: bool = False
+    strict_examples: bool = False
+    markdown_without_html: bool = False
     thorough: bool = False
 
     @property
@@ -52,7 +56,6 @@ def surroundings(
     canonicals: Canonicals = NOTHING,
     terms: Terms | None = None,
     *,
-    strict_extensions: bool = False,
     strict_codes: bool = False,
 ) -> Surroundings:
     """Surroundings out of what is installed.
@@ -60,12 +63,11 @@ def surroundings(
     Args:
         canonicals: definitions.
         terms: answers about codes.
-        strict_extensions: whether an extension that nobody here has heard of is an error.
         strict_codes: whether a code that its system does not have is an error, where no binding asks for it.
     """
     knowledge, terms = Knowledge(canonicals), terms or Terms()
     codes = Codes(terms.wrong, refuse=strict_codes)
-    return Surroundings(knowledge, Book(knowledge), codes, terms, strict_extensions)
+    return Surroundings(knowledge, Book(knowledge), codes, terms)
 
 
 PLAIN = surroundings()

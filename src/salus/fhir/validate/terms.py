@@ -8,13 +8,14 @@ from typing import Final
 
 from salus.fhir.terminology.protocol import Cause, Coding, Terminology
 from salus.fhir.ucum import scale
+from salus.fhir.validate.codeforms import may_exist
 
 UCUM: Final = "http://unitsofmeasure.org"
 _WRONG: Final = {Cause.UNKNOWN_CODE: "unknown-code", Cause.WRONG_DISPLAY: "wrong-display"}
 
 
 class Terms:
-    """Knows units, and no other codes."""
+    """Knows units, and of other codes only which cannot exist."""
 
     def member(self, value_set: str, system: str, code: str) -> bool | None:
         """Whether a code is in a value set; None when that is not known."""
@@ -22,7 +23,9 @@ class Terms:
 
     def wrong(self, system: str, code: str, display: str, version: str) -> str:
         """`unknown-code`, `unknown-unit`, `wrong-display`, or "" when nothing is wrong or nobody knows."""
-        return "unknown-unit" if system == UCUM and scale(code) is None else ""
+        if system == UCUM:
+            return "unknown-unit" if scale(code) is None else ""
+        return "" if may_exist(system, code) else "unknown-code"
 
 
 class Asked(Terms):
@@ -44,4 +47,7 @@ class Asked(Terms):
         if system == UCUM:
             return super().wrong(system, code, display, version)
         verdict = self._terminology().validate_in_system(Coding(system, code, display, version))
-        return _WRONG.get(verdict.cause, "") if verdict.result is False else ""
+        if verdict.result is True:
+            return ""
+        said = _WRONG.get(verdict.cause, "") if verdict.result is False else ""
+        return said or super().wrong(system, code, display, version)

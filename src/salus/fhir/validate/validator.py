@@ -14,6 +14,7 @@ from salus.fhir.validate import base
 from salus.fhir.validate.codes import Codes
 from salus.fhir.validate.declared import Profiling
 from salus.fhir.validate.finding import Finding, Severity
+from salus.fhir.validate.implied import vital_sign
 from salus.fhir.validate.knowledge import NOTHING, Canonicals
 from salus.fhir.validate.surroundings import surroundings
 from salus.fhir.validate.terms import Terms
@@ -30,6 +31,8 @@ class Validator:
         terms: answers about codes.
         demanded: canonicals of profiles that every resource of a type must fulfil, by type.
         strict_extensions: whether an extension that nobody here has heard of is an error.
+        strict_examples: whether, with that, one of a domain for examples (`example.org`) is an error too.
+        markdown_without_html: whether HTML within markdown is an error; `examine` always says so.
         strict_codes: whether `check` refuses a code that its system does not have; `examine` always says so.
         known_profiles_only: whether a profile in `meta.profile` that is not known here is an error.
     """
@@ -41,11 +44,17 @@ class Validator:
         demanded: Mapping[str, tuple[str, ...]] | None = None,
         *,
         strict_extensions: bool = False,
+        strict_examples: bool = False,
+        markdown_without_html: bool = False,
         strict_codes: bool = False,
         known_profiles_only: bool = False,
     ) -> None:
-        given = surroundings(
-            canonicals or NOTHING, terms, strict_extensions=strict_extensions, strict_codes=strict_codes
+        given = surroundings(canonicals or NOTHING, terms, strict_codes=strict_codes)
+        given = replace(
+            given,
+            strict_extensions=strict_extensions,
+            strict_examples=strict_examples,
+            markdown_without_html=markdown_without_html,
         )
         self._surroundings = given
         self._examining = replace(given, codes=Codes(given.terms.wrong, refuse=True), thorough=True)
@@ -130,10 +139,16 @@ class Validator:
             yield list(dict.fromkeys(found))
             return
         more = (*self._demanded.get(resource["resourceType"], ()), *profiles)
-        for by_profile in self._profiling.finding(resource, more, demanded=more, warn=True):
+        for by_profile in self._profiling.finding(resource, more, demanded=more, warn=True, implied=self._implied):
             found = [*found, *by_profile]
             yield []
         yield list(dict.fromkeys(found))
+
+    def _implied(self, resource: Json) -> tuple[str, ...]:
+        """What a resource has to fulfil without declaring it: by installed guides, and as a vital sign."""
+        kind, sign = resource.get("resourceType"), vital_sign(resource)
+        asked = self._surroundings.knowledge.globals.get(kind, ()) if type(kind) is str else ()
+        return (*asked, sign) if sign else asked
 
     def knows(self, canonical: str) -> bool:
         """Whether a profile can be held against resources here."""
