@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -48,8 +49,16 @@ def test_an_envelope_of_the_first_release_still_opens() -> None:
 
 
 def test_each_envelope_has_its_own_nonce() -> None:
-    nonces = {KEY.seal(b"", CONTEXT)[34:58] for _ in range(2_000)}
-    assert len(nonces) == 2_000
+    nonces = [KEY.seal(b"", CONTEXT)[34:58] for _ in range(10_000)]
+    assert len(set(nonces)) == 10_000
+    assert len({nonce[12:] for nonce in nonces}) == 10_000
+    derived = Counter(nonce[:12] for nonce in nonces)
+    assert max(derived.values()) <= 4_096  # under one derived key random 96 bits may not be drawn for ever
+
+
+def test_two_holders_of_a_key_never_share_a_nonce() -> None:
+    first, second = SealingKey(bytes(range(32))), SealingKey(bytes(range(32)))
+    assert first.seal(b"", CONTEXT)[34:46] != second.seal(b"", CONTEXT)[34:46]
 
 
 def test_many_threads_share_a_key() -> None:

@@ -55,6 +55,14 @@ def test_either_half_of_the_nonce_changes_the_message_key() -> None:
             cipher.open(other, sealed, b"")
 
 
+def test_message_keys_come_and_go_in_any_order() -> None:
+    cipher, key = Xaes256Gcm(b"\x01" * 32), b"\x01" * 32
+    nonces = [bytes([first]) * 12 + bytes([second]) * 12 for first in (1, 2, 1, 3, 3, 2) for second in (5, 6)]
+    sealed = [cipher.seal(nonce, b"text", b"") for nonce in nonces]
+    assert sealed == [Xaes256Gcm(key).seal(nonce, b"text", b"") for nonce in nonces]
+    assert {cipher.open(nonce, blob, b"") for nonce, blob in reversed([*zip(nonces, sealed, strict=True)])} == {b"text"}
+
+
 @pytest.mark.parametrize("length", [0, 16, 24, 31, 33, 64])
 def test_a_key_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(ValueError, match="32 bytes"):

@@ -19,10 +19,11 @@ from salus.crypto.wiping import Secret, wipe
 KEY_SIZE = 32
 NONCE_SIZE = 24
 TAG_SIZE = 16
+HALF_NONCE = 12
+"""The first 96 bits of a nonce go to the KDF, the other 96 to GCM."""
 
-_HALF = 12  # the first 96 bits of the nonce go to the KDF, the other 96 to GCM
 _BOTH_BLOCKS = (1 << 128) + 1  # a factor that copies a 128-bit number into both halves of a 256-bit one
-_COUNTERS = int.from_bytes(b"\x00\x01X\x00" + bytes(_HALF) + b"\x00\x02X\x00" + bytes(_HALF))
+_COUNTERS = int.from_bytes(b"\x00\x01X\x00" + bytes(HALF_NONCE) + b"\x00\x02X\x00" + bytes(HALF_NONCE))
 _BARE = modes.ECB()  # noqa: S305  the bare block cipher, for one-block inputs of the KDF only
 _FIELD_POLYNOMIAL = 0x87  # SP 800-38B section 5.3, the constant R for 128-bit blocks
 
@@ -34,7 +35,7 @@ class Xaes256Gcm:
     subkey K1. The object may be used from several threads at once.
     """
 
-    __slots__ = ("_mask", "_permute")
+    __slots__ = ("_last", "_mask", "_permute")
 
     def __init__(self, key: Secret) -> None:
         """Expand the key.
@@ -56,6 +57,7 @@ class Xaes256Gcm:
         if subkey >> 128:
             subkey = (subkey & ((1 << 128) - 1)) ^ _FIELD_POLYNOMIAL
         self._mask = (subkey * _BOTH_BLOCKS) ^ _COUNTERS
+        self._last: tuple[bytes, AESGCM] | None = None
 
     def seal(self, nonce: bytes, plaintext: Secret, associated: bytes) -> bytes:
         """Encrypt and authenticate.
@@ -68,7 +70,7 @@ class Xaes256Gcm:
         Returns:
             The ciphertext followed by the 16-byte tag.
         """
-        return self._message_key(nonce).encrypt(nonce[_HALF:], plaintext, associated)
+        return self._message_key(nonce).encrypt(nonce[HALF_NONCE:], plaintext, associated)
 
     def open(self, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
         """Check and decrypt what `seal` returned.
@@ -76,9 +78,16 @@ class Xaes256Gcm:
         Raises:
             cryptography.exceptions.InvalidTag: anything differs from what was sealed.
         """
-        return self._message_key(nonce).decrypt(nonce[_HALF:], ciphertext, associated)
+        return self._message_key(nonce).decrypt(nonce[HALF_NONCE:], ciphertext, associated)
 
     def _message_key(self, nonce: bytes) -> AESGCM:
+        """The key that the first half of a nonce stands for; the last one is kept, since neighbours often share it."""
+        half = nonce[:HALF_NONCE]
+        last = self._last  # read once: another thread may put another pair there
+        if last is not None and last[0] == half:
+            return last[1]
         # Both KDF blocks in one number: (counter i | "X" | 0 | nonce[:12]) xor K1, for i = 1 and 2.
-        blocks = (int.from_bytes(nonce[:_HALF]) * _BOTH_BLOCKS) ^ self._mask
-        return AESGCM(self._permute(blocks.to_bytes(KEY_SIZE)))
+        blocks = (int.from_bytes(half) * _BOTH_BLOCKS) ^ self._mask
+        key = AESGCM(self._permute(blocks.to_bytes(KEY_SIZE)))
+        self._last = (half, key)
+        return key
