@@ -28,6 +28,12 @@ def patch(client: Client, path: str, *operations: JSON) -> httpx.Response:
     return client.request("PATCH", f"/fhir/{path}", json=list(operations), headers=headers)
 
 
+def merge(client: Client, path: str, changes: JSON) -> httpx.Response:
+    return client.request(
+        "PATCH", f"/fhir/{path}", json=changes, headers={"content-type": "application/merge-patch+json"}
+    )
+
+
 def probe(path: str, value: Any) -> JSON:
     return {"op": "test", "path": path, "value": value}
 
@@ -42,6 +48,17 @@ def test_patching_a_hidden_record_reads_like_patching_none(ward: Clinic, name: s
     for operations in ([probe("/status", "final")], [{"op": "replace", "path": "/status", "value": "amended"}], []):
         there = patch(person, record, *operations)
         absent = patch(person, f"{type_}/{nobody(id_)}", *operations)
+        assert there.status_code in {403, 404}
+        assert told(there, id_) == told(absent, nobody(id_))
+
+
+@pytest.mark.parametrize(("name", "record"), DOORS)
+def test_merging_into_a_hidden_record_reads_like_merging_into_none(ward: Clinic, name: str, record: str) -> None:
+    type_, _, id_ = record.partition("/")
+    person = ward.as_(name)
+    for changes in ({"status": "amended"}, {"id": "x"}, {}):
+        there = merge(person, record, changes)
+        absent = merge(person, f"{type_}/{nobody(id_)}", changes)
         assert there.status_code in {403, 404}
         assert told(there, id_) == told(absent, nobody(id_))
 
@@ -62,8 +79,11 @@ def test_a_record_is_not_patched_into_somebody_elses_chart(ward: Clinic) -> None
     put_all(ward.as_("service"), heart_rate("anna", 60, "mine"))
     nurse = ward.as_("nurse")
     change = {"op": "replace", "path": "/subject/reference", "value": "Patient/bert"}
-    answer = patch(nurse, "Observation/mine", change)
-    assert answer.status_code == 403
+    for answer in (
+        patch(nurse, "Observation/mine", change),
+        merge(nurse, "Observation/mine", {"subject": {"reference": "Patient/bert"}}),
+    ):
+        assert answer.status_code == 403
     assert "Patient/bert" not in ward.as_("service").get("/fhir/Observation/mine").text
 
 

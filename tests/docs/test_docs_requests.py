@@ -45,6 +45,7 @@ def test_the_examples_did_what_they_show(clinic: Clinic) -> None:
     assert anna["name"][0]["given"] == ["Anne"]
     assert anna["telecom"] == [{"system": "phone", "value": "555-0199"}]
     assert anna["contact"] == [{"name": {"text": "Bo"}}]
+    assert anna["communication"] == [{"language": {"text": "Swedish"}}]
     assert anna["gender"] == "other"
     who = clinic.as_("service").find("Provenance")[0]["agent"][0]["who"]
     assert who["reference"].endswith("/_history/1")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from salus.fhir.definitions import resource_types
 from salus.fhir.operations.definition import Definition, definition_url
+from salus.fhir.patch import JSON_PATCH, MERGE_PATCH
 from salus.fhir.search.parameters import STANDARD, Parameter, Registry, parameters
 from salus.fhir.search.shapes import compartments
 
@@ -73,7 +74,7 @@ def capability(
         "implementation": {"description": "Salus health records", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
-        "patchFormat": ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
+        "patchFormat": [JSON_PATCH, MERGE_PATCH, "application/fhir+json", "application/fhir+xml"],
         "rest": [
             {
                 "mode": "server",

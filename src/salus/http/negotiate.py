@@ -14,8 +14,6 @@ from urllib.parse import quote
 from salus.http.message import Form, Request, Response
 from salus.kernel.errors import Issue, Kind, Problem
 
-JSON_PATCH = "application/json-patch+json"  # RFC 6902 section 6
-
 _JSON = {"application/fhir+json", "application/json", "json", "text/json", "application/json+fhir"}
 _XML = {"application/fhir+xml", "application/xml", "xml", "text/xml", "application/xml+fhir"}
 _ANY = {"*/*", "application/*", "text/*", "*"}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from salus.fhir.search.clauses import (
     Base,
+    Chain,
     Clause,
     DateValue,
     Include,
@@ -231,6 +232,53 @@ def test_all_mistakes_are_reported_at_once() -> None:
     problem = refused("Patient", ("frobnicate", "1"), ("birthdate", "x"), ("family", "Ada"), ("_count", "x"))
     assert [issue.place for issue in problem.issues] == ["query.frobnicate", "query.birthdate", "query._count"]
     assert [issue.code for issue in problem.issues] == ["not-supported", "invalid", "invalid"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "sent", "meant"),
+    [
+        ("Patient", ("birthdate", ">1950"), ("birthdate", "gt1950")),
+        ("Patient", ("birthdate", "<=1950,>=1990-05"), ("birthdate", "le1950,ge1990-05")),
+        ("RiskAssessment", ("probability", "<0.8"), ("probability", "lt0.8")),
+        ("Observation", ("value-quantity", ">=5||mg"), ("value-quantity", "ge5||mg")),
+        ("Observation", ("code-value-quantity", "8480-6$>140"), ("code-value-quantity", "8480-6$gt140")),
+        ("Observation", ("subject:Patient.birthdate", "<1950"), ("subject:Patient.birthdate", "lt1950")),
+        ("Patient", ("_sort:asc", "birthdate"), ("_sort", "birthdate")),
+        ("Patient", ("_sort:desc", "birthdate,family"), ("_sort", "-birthdate,-family")),
+        ("Patient", ("_elements", "name,id,resourceType"), ("_elements", "name,id")),
+        ("Patient", ("_totalMethod", "count"), ("_total", "accurate")),
+        ("Patient", ("_totalMethod", "estimate"), ("_total", "estimate")),
+    ],
+)
+def test_what_clients_of_others_send_means_what_they_mean(
+    type_: str, sent: tuple[str, str], meant: tuple[str, str]
+) -> None:
+    def asked(pair: tuple[str, str]) -> object:
+        query = parse(type_, [pair], now_ms=NOW)
+        chains = [join.step for join in query.joins if isinstance(join.step, Chain)]
+        steps = [step for chain in chains for _, step in chain.branches]
+        values = [each.values for each in (*query.clauses, *steps) if isinstance(each, Clause)]
+        return values, len(steps), query.sort, query.elements, query.total
+
+    assert asked(sent) == asked(meant)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("birthdate", "=1950"), ("birthdate", ">"), ("birthdate", "><1950"), ("birthdate", "gt>1950")),
+        *(("_sort:down", "birthdate"), ("_sort:desc", "-birthdate"), ("_sort:asc", "nothing"), ("_sort:", "birthdate")),
+        *(("_elements", "resourceType"), ("_elements", "resourceType,nothing"), ("_elements", "-name")),
+        *(("_totalMethod", "maybe"), ("_totalMethod", ""), ("_totalMethod:count", "count")),
+    ],
+)
+def test_no_more_than_what_they_send_is_understood(name: str, text: str) -> None:
+    assert [issue.place for issue in refused("Patient", (name, text)).issues] == [f"query.{name}"]
+
+
+def test_a_total_is_asked_for_under_one_name() -> None:
+    problem = refused("Patient", ("_total", "none"), ("_totalMethod", "count"))
+    assert [issue.place for issue in problem.issues] == ["query._totalMethod"]
 
 
 def test_a_control_may_stand_once() -> None:

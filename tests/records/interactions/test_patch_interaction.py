@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import httpx
@@ -125,13 +126,15 @@ def test_conditional_patch(clinic: Clinic) -> None:
     assert send(service, "Patient?nonsense=1", change).status_code == 400
 
 
-@pytest.mark.parametrize("media", ["text/plain", "application/xml-patch+xml", "application/merge-patch+json", ""])
+@pytest.mark.parametrize("media", ["text/plain", "application/xml-patch+xml", "application/merge-patch", ""])
 def test_other_kinds_of_patch_are_not_spoken(clinic: Clinic, media: str) -> None:
     answer = clinic.as_("service").request(
         "PATCH", "/fhir/Patient/anna", content=b"[]", headers={"content-type": media}
     )
     assert answer.status_code == 415
-    assert "application/json-patch+json" in answer.json()["issue"][0]["diagnostics"]
+    told = answer.json()["issue"][0]["diagnostics"]
+    assert "application/json-patch+json" in told
+    assert "application/merge-patch+json" in told
 
 
 def test_prefer(clinic: Clinic) -> None:
@@ -141,6 +144,72 @@ def test_prefer(clinic: Clinic) -> None:
     told = send(service, "Patient/anna", [replace("/gender", "male")], prefer="return=OperationOutcome").json()
     assert told["resourceType"] == "OperationOutcome"
     assert "patched" in told["issue"][0]["diagnostics"]
+
+
+# ── merge patch ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+MERGE = {"content-type": "application/merge-patch+json"}
+
+
+def merge(client: Client, path: str, changes: Any, **headers: str) -> httpx.Response:
+    return client.request("PATCH", f"/fhir/{path}", json=changes, headers={**MERGE, **headers})
+
+
+@pytest.mark.parametrize(
+    "media", ["application/merge-patch+json", "application/json", "application/json; charset=utf-8"]
+)
+def test_a_merge_patch_makes_the_next_version(clinic: Clinic, media: str) -> None:
+    service = clinic.as_("service")
+    answer = merge(service, "Patient/anna", {"gender": "other", "birthDate": None}, **{"content-type": media})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["etag"] == 'W/"2"'
+    assert answer.json()["gender"] == "other"
+    assert "birthDate" not in answer.json()
+    assert answer.json()["name"] == service.get("/fhir/Patient/anna/_history/1").json()["name"]
+    assert service.get("/fhir/Patient/anna").json() == answer.json()
+    assert [one["id"] for one in service.find("Patient?gender=other")] == ["anna"]
+    assert service.find("Patient?birthdate=1980-02-29") == []
+
+
+def test_a_merge_patch_heeds_if_match_and_conditions(clinic: Clinic) -> None:
+    service, change = clinic.as_("service"), {"gender": "other"}
+    assert merge(service, "Patient/anna", change, **{"if-match": 'W/"7"'}).status_code == 412
+    assert merge(service, "Patient?birthdate=1980-02-29", change).headers["etag"] == 'W/"2"'
+    assert merge(service, "Patient?birthdate=1800-01-01", change).status_code == 404
+    assert merge(service, "Patient?birthdate=gt1900", change).status_code == 412
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"id": "bert"}, 422),
+        ({"id": None}, 422),
+        ({"resourceType": "Group"}, 422),
+        ({"resourceType": None}, 422),
+        ({"gender": "nobody"}, 422),
+        ({"nickname": "x"}, 422),
+        ({"name": {"family": "x"}}, 422),
+        ({"deceasedBoolean": False, "deceasedDateTime": "2020"}, 422),
+        ([{"op": "remove", "path": "/gender"}], 400),
+        (None, 400),
+        ("x", 400),
+    ],
+)
+def test_what_a_merge_patch_may_not_leave(clinic: Clinic, changes: Any, status: int) -> None:
+    service = clinic.as_("service")
+    before = service.get("/fhir/Patient/anna").content
+    answer = merge(service, "Patient/anna", changes)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["resourceType"] == "OperationOutcome"
+    assert service.get("/fhir/Patient/anna").content == before
+
+
+def test_json_of_fhir_is_never_taken_for_a_merge_patch(clinic: Clinic) -> None:
+    headers = {"content-type": "application/fhir+json"}
+    answer = merge(clinic.as_("service"), "Patient/anna", {"resourceType": "Patient", "gender": "other"}, **headers)
+    assert answer.status_code == 400
+    assert "Parameters" in answer.json()["issue"][0]["diagnostics"]
 
 
 # ── narratives ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -171,15 +240,13 @@ def test_a_narrative_that_says_more_than_the_data_stops_the_patch(clinic: Clinic
 # ── in Bundles ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _binary(operations: Any) -> JSON:
-    import json
-
+def _binary(operations: Any, media: str = "application/json-patch+json") -> JSON:
     data = base64.b64encode(json.dumps(operations).encode()).decode()
-    return {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data}
+    return {"resourceType": "Binary", "contentType": media, "data": data}
 
 
 @pytest.mark.parametrize("kind", ["transaction", "batch"])
-def test_both_kinds_in_a_bundle(clinic: Clinic, kind: str) -> None:
+def test_each_kind_in_a_bundle(clinic: Clinic, kind: str) -> None:
     service = clinic.as_("service")
     entries = [
         {
@@ -190,9 +257,14 @@ def test_both_kinds_in_a_bundle(clinic: Clinic, kind: str) -> None:
             "resource": parameters(swap("Patient.gender", valueCode="other")),
             "request": {"method": "PATCH", "url": "Patient?birthdate=1955-07-01"},
         },
+        {
+            "resource": _binary({"status": "amended"}, "application/merge-patch+json"),
+            "request": {"method": "PATCH", "url": "Observation/pulse-anna"},
+        },
     ]
     answer = service.post("/fhir", {"resourceType": "Bundle", "type": kind, "entry": entries})
-    assert [entry["response"]["status"] for entry in answer.json()["entry"]] == ["200 OK", "200 OK"], answer.text
+    assert [entry["response"]["status"] for entry in answer.json()["entry"]] == ["200 OK"] * 3, answer.text
+    assert service.get("/fhir/Observation/pulse-anna").json()["status"] == "amended"
     assert {one["gender"] for one in service.find("Patient")} == {"other"}
 
 
@@ -235,6 +307,7 @@ def test_a_patch_may_refer_to_a_record_that_its_transaction_makes(clinic: Clinic
         {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10"},
         {"resourceType": "Binary", "contentType": "application/json", "data": "W10="},
         {"resourceType": "Binary", "contentType": "application/json-patch+json"},
+        {"resourceType": "Binary", "contentType": "application/merge-patch+json", "data": "W10="},
         {"resourceType": "Patient", "gender": "other"},
         {"resourceType": "Parameters", "parameter": [{"name": "x"}]},
     ],

@@ -17,6 +17,7 @@ from salus.fhir.search.terms import refuse, unanswered
 
 MAX_COUNT = 1000
 
+_NAMED_BY_CLIENTS = "resourceType"  # no element, and in every answer; fhirpy asks for it
 _TOTALS = ("none", "estimate", "accurate")
 _SUMMARIES = ("true", "text", "data", "count", "false")
 
@@ -33,6 +34,11 @@ def total(text: str) -> str:
     if text not in _TOTALS:
         raise refuse("is not one of none, estimate, accurate")
     return text
+
+
+def total_method(text: str) -> str:
+    """`_totalMethod`, the name that one vendor gave `_total` and that its client fhirpy sends; `count` is accurate."""
+    return total("accurate" if text == "count" else text)
 
 
 def summary(text: str) -> str:
@@ -59,15 +65,23 @@ def contained_type(text: str) -> str:
 def elements(types: Collection[str], text: str) -> tuple[str, ...]:
     """`_elements`: top-level elements of the types searched, `Type.name` for others; a choice by its base name.
 
+    `resourceType` may stand among them, and says nothing.
+
     https://hl7.org/fhir/R4/search.html#elements
     """
-    names = tuple(dict.fromkeys(text.split(",")))
+    named = tuple(dict.fromkeys(text.split(",")))
+    names = tuple(name for name in named if name != _NAMED_BY_CLIENTS) or named
     for name in names:
         type_, dot, element = name.rpartition(".")
         asked = (type_,) if dot else types
         if not all(each in resource_types() and _has_element(each, element) for each in asked):
             raise refuse("names something that is not a top-level element of what is asked for")
     return names
+
+
+def directed(text: str, *, descending: bool) -> str:
+    """`_sort:asc` or `_sort:desc`, as before R4, written as `_sort`; fhirclient for Python still sends them."""
+    return ",".join(f"-{part}" for part in text.split(",")) if descending else text
 
 
 def _has_element(type_: str, name: str) -> bool:

@@ -30,7 +30,7 @@ _PASSED_OVER = {"_format", "_pretty"}
 _NOT_OFFERED = {"_type", "_score"}
 _INCLUDES = {"_include", "_revinclude"}
 _CONTROLS = {"_include", "_revinclude", "_count", "_total", "_summary", "_elements", "_sort", "_page"} | {
-    *("_contained", "_containedType"),
+    *("_contained", "_containedType", "_totalMethod"),
 }
 
 
@@ -137,6 +137,8 @@ class _Draft:
         if code in _NOT_OFFERED:
             raise unanswered("is not supported")
         if code in _CONTROLS:
+            if code == "_sort" and modifier in ("asc", "desc"):
+                text, colon = controls.directed(text, descending=modifier == "desc"), ""
             if colon and not (code in _INCLUDES and modifier in includes.MODIFIERS):
                 raise unanswered("is not supported with a modifier")
             if code in _INCLUDES:
@@ -178,7 +180,7 @@ class _Draft:
         )
 
     def _control(self, code: str, text: str) -> None:
-        name = code[1:].replace("Type", "_type")
+        name = "total" if code == "_totalMethod" else code[1:].replace("Type", "_type")
         if name in self._controls:
             raise refuse("stands more than once")
         match code:
@@ -186,6 +188,8 @@ class _Draft:
                 value: object = controls.count(text)
             case "_total":
                 value = controls.total(text)
+            case "_totalMethod":
+                value = controls.total_method(text)
             case "_contained":
                 value = controls.contained(text)
             case "_containedType":

@@ -33,7 +33,8 @@ from salus.fhir.search.values import UCUM
 from salus.fhir.ucum import canonical
 from salus.kernel.errors import Issue, Kind, Problem
 
-_PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", re.DOTALL)
+_PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap|>=|<=|>|<)?(.*)", re.DOTALL)
+_FORMER = {">": "gt", "<": "lt", ">=": "ge", "<=": "le"}  # as before R4; fhirclient for Python still sends them
 _DATE = re.compile(
     r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
     re.ASCII,
@@ -225,7 +226,8 @@ def _prefixed(text: str) -> tuple[str, str]:
     found = _PREFIX.fullmatch(text)
     if found is None:
         return "eq", text
-    return found[1] or "eq", found[2]
+    prefix = found[1] or "eq"
+    return _FORMER.get(prefix, prefix), found[2]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from salus.fhir import json
 from salus.fhir.definitions import resource_types
-from salus.fhir.patch import Patch, of_json, of_parameters
+from salus.fhir.patch import JSON_PATCH, MERGE_PATCH, Patch, of_json, of_merge, of_parameters
 from salus.http.formats import resource_in, resource_of
 from salus.http.message import FHIR_JSON, Header, Request, Response
-from salus.http.negotiate import JSON_PATCH, Preferences, check_accept, check_content, etag, not_modified
+from salus.http.negotiate import Preferences, check_accept, check_content, etag, is_fhir, not_modified
 from salus.http.routes import Call
 from salus.kernel.clock import http_date, parse_http_date
 from salus.kernel.errors import Kind, Problem
@@ -38,10 +38,19 @@ def type_of(call: Call) -> str:
 
 
 async def patch_of(call: Call) -> Patch:
-    """The patch in the body: JSON Patch by its media type, else a Parameters resource."""
-    media = check_content(call.request, JSON_PATCH)
+    """The patch in the body, by its media type; JSON that is not said to be of FHIR is told by what it holds.
+
+    Some clients (fhirpy) send the elements to change as `application/json`, which can only be meant as a merge patch.
+    """
+    media = check_content(call.request, JSON_PATCH, MERGE_PATCH)
     raw = await call.request.body()
-    return of_json(raw) if media == JSON_PATCH else of_parameters(await resource_of(raw, media))
+    if media == JSON_PATCH:
+        return of_json(raw)
+    if media == MERGE_PATCH:
+        return of_merge(json.decode_any(raw))
+    resource = await resource_of(raw, media)
+    plain = media == "json" and is_fhir(call.request.header(b"content-type")) != "yes"
+    return of_merge(resource) if plain and resource.get("resourceType") != "Parameters" else of_parameters(resource)
 
 
 def version_headers(version: Version) -> list[Header]:

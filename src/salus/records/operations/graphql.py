@@ -37,7 +37,9 @@ MOST_SEARCHES = 100
 """Searches of one query, those inside records counted for each record."""
 MOST_RECORDS = 2_000
 """Records that one query may look at."""
-_SHAPING = {"_include", "_revinclude", "_summary", "_elements", "_total", "_page", "_contained", "_containedType"}
+_SHAPING = {"_include", "_revinclude", "_summary", "_elements", "_total", "_totalMethod", "_page", "_contained"} | {
+    "_containedType"
+}
 
 Json = dict[str, Any]
 
