@@ -48,11 +48,12 @@ def test_a_hidden_record_on_the_way_is_as_one_that_never_was(
     assert "entry" not in hidden.json()
 
 
-@pytest.mark.parametrize(("name", "asked", "id_"), REACHING)
-def test_who_may_read_the_record_gets_through(woven: Clinic, name: str, asked: str, id_: str) -> None:
-    """Without this the tests above could pass because nobody ever gets through."""
-    if "focus:_id" in asked:
-        pytest.skip("a question that has no answer for anybody")
+@pytest.mark.parametrize(("asked", "id_"), dict.fromkeys(each[1:] for each in REACHING if "focus:_id" not in each[1]))
+def test_who_may_read_the_record_gets_through(woven: Clinic, asked: str, id_: str) -> None:
+    """Without this the tests above could pass because nobody ever gets through.
+
+    One question is left out: that of an Observation in focus of another, of which there is none.
+    """
     woven_service = woven.as_("service").get("/fhir/" + asked.format(id=id_))
     assert woven_service.json().get("entry"), asked
 

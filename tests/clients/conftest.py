@@ -31,9 +31,13 @@ class Ward:
     token: str
     authority: Path
 
+    def trusting(self) -> ssl.SSLContext:
+        """Trust in that authority and no other."""
+        return ssl.create_default_context(cafile=str(self.authority))
+
     def browser(self) -> httpx.Client:
         """A client that follows nothing by itself."""
-        return httpx.Client(verify=ssl.create_default_context(cafile=str(self.authority)), timeout=PATIENCE)
+        return httpx.Client(verify=self.trusting(), timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from tests.support.served import PATIENCE
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
+ALL = [f"pulse-{number}" for number in range(PULSES)]
 PAGES = [["pulse-0", "pulse-1", "pulse-2"], ["pulse-3", "pulse-4", "pulse-5"], ["pulse-6"]]
 
 
@@ -42,24 +43,39 @@ def _run(script: str, ward: Ward) -> dict[str, Any]:
 
 def test_the_smart_client_reads_searches_pages_and_writes(ward: Ward) -> None:
     seen = _run("fhirclient.mjs", ward)
-    assert seen["version"] == "4.0.1"
+    assert (seen["version"], seen["release"]) == ("4.0.1", 4)
     assert seen["read"] == "1990-05-01"
     assert seen["paged"] == PAGES
-    assert seen["flat"] == [f"pulse-{number}" for number in reversed(range(PULSES))]
-    assert seen["resolved"] == "Patient"
+    assert seen["one_by_one"] == ALL[:5]
+    assert seen["flat"] == ALL[::-1]
+    assert (seen["two_pages"], seen["on_page"]) == ([3, 3], [3, 3, 1])
+    assert (seen["resolved"], seen["mounted"]) == ("Patient", "ada")
+    assert seen["beside"] == [["Patient/ada"], 3]
+    assert seen["gathered"] == ["Patient/ada"]
+    assert (seen["patient"], seen["of_patient"], seen["allergies"]) == ("ada", PULSES, 0)
     assert seen["versions"] == ["1", "2", "3"]
-    assert seen["found"] == 1
+    assert (seen["found"], seen["etag"], seen["batch"]) == (1, 'W/"3"', True)
     assert seen["gone"] == 410
+    assert seen["everything"] == PULSES + 1
 
 
 def test_fhir_kit_client_reads_searches_pages_and_writes(ward: Ward) -> None:
     seen = _run("fhir-kit-client.mjs", ward)
     assert seen["version"] == "4.0.1"
+    assert seen["smart"] == ["/oauth2/authorize", "/oauth2/token"]
     assert seen["read"] == "1990-05-01"
-    assert seen["paged"] == PAGES
-    assert (seen["compartment"], seen["form"]) == (PULSES, PULSES)
-    assert seen["versions"] == ["1", "2", "3"]
-    assert (seen["vread"], seen["history"]) == ("female", 3)
-    assert seen["operation"] == "searchset"
+    assert (seen["paged"], seen["back"]) == (PAGES, PAGES[1::-1])
+    assert seen["compartment"] == [PULSES, PULSES]
+    assert seen["system"] == [["ada", "pulse-1"]] * 2
+    assert seen["between"] == [["pulse-1", "pulse-2"]] * 2
+    assert seen["resolved"] == ["ada", "ada", "ada", "pulse-0", "inner"]
+    assert (seen["same"], seen["raw"]) == (True, True)
+    assert seen["versions"] == ["1", "2", "3", "4"]
+    assert (seen["etag"], seen["late"]) == ('W/"4"', 412)
+    assert (seen["vread"], seen["history"]) == ("female", [4, 4, 4])
+    assert seen["operation"] == [PULSES + 1] * 2
+    assert seen["lastn"] == ["pulse-6", "pulse-5"]
+    assert seen["judged"] == "error"
     assert seen["transaction"].startswith("201")
+    assert seen["batch"] == ["200", "422"]
     assert seen["gone"] == 410
