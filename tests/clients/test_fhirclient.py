@@ -41,9 +41,9 @@ def test_it_reads_searches_and_pages(server: Any) -> None:
     assert found[0].valueQuantity.value == 60
     assert found[0].subject.resolved(Patient).name[0].family == "Client"
     assert [len(bundle.entry) for bundle in search.perform_iter(server)] == [3, 3, 1]
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="perform_resources_iter"):
         assert len(search.perform_resources(server)) == PULSES
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="perform_iter"):
         assert search.perform(server).total is None
 
 
