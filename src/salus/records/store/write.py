@@ -24,9 +24,10 @@ from salus.records.store.renewed import replaced
 from salus.records.store.schema import ROOM
 from salus.records.store.turned import IndexTurn
 
-_CHUNKS = (64, 8, 1)  # rows per statement: binding many at once takes the interpreter lock once
-_ROW_MARKS = "(?,?,?,?,?,1,?,?,?,?,?,?,?,?,?,?,?)"  # the 1: new versions are current
-_TERM_MARKS = "(?,?)"
+# One row a statement: before a statement of many rows FTS5 writes what it holds into a segment of its own, so that it
+# could take the statement back. The 1: new versions are current.
+_ROW = "insert into record values (?,?,?,?,?,1,?,?,?,?,?,?,?,?,?,?,?)"
+_TERMS = "insert into blind_token(rowid, terms) values (?,?)"
 _CURRENT = "select seq, version from record where tenant=? and rid=? order by version desc limit 1"
 _MERGE_PAGES = 200
 
@@ -189,14 +190,9 @@ class RecordsWriter:
                 db.execute("update record set current=0, marks=x'' where seq=?", (seq,))
                 db.execute("delete from blind_token where rowid=?", (seq,))
             first = db.execute("select coalesce(max(seq), 0) + 1 from record").get
-            rows = [_row(first + i, change, self._marks(first + i, change)) for i, change in enumerate(changes)]
-            _insert_many(db, "record", _ROW_MARKS, rows)
-            _insert_many(
-                db,
-                "blind_token(rowid, terms)",
-                _TERM_MARKS,
-                [(first + i, change.terms) for i, change in enumerate(changes) if change.terms],
-            )
+            numbered = list(enumerate(changes, first))
+            db.executemany(_ROW, [_row(seq, change, self._marks(seq, change)) for seq, change in numbered])
+            db.executemany(_TERMS, [(seq, change.terms) for seq, change in numbered if change.terms])
         for part in parts:
             for define_ in part.defines:
                 define(db, define_)
@@ -254,12 +250,3 @@ def _row(seq: int, change: Change, marks: bytes) -> tuple[object, ...]:
         change.indexed,
         marks,
     )
-
-
-def _insert_many(db: Connection, into: str, marks: str, rows: list[tuple[object, ...]]) -> None:
-    at = 0
-    for chunk in _CHUNKS:
-        statement = f"insert into {into} values " + ",".join([marks] * chunk)
-        while len(rows) - at >= chunk:
-            db.execute(statement, [value for row in rows[at : at + chunk] for value in row])
-            at += chunk
