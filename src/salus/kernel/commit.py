@@ -24,7 +24,9 @@ from salus.kernel.errors import Kind, Problem
 _log = logging.getLogger(__name__)
 
 _MAX_WEIGHT = 2_000  # rows in one group: bounds the time that others wait for the lock
-_IDLE_SECONDS = 0.05
+_QUIET_SECONDS = 0.25  # without a write, before housekeeping: an import pauses for less to prepare its next Bundle
+_PUT_OFF_SECONDS = 2.0  # the longest that housekeeping waits for that
+_IDLE_SECONDS = 0.05  # between two pieces of housekeeping
 _FOLD_SECONDS = 0.1  # from what was kept to the group that takes it in
 _LOCK_PAUSE = 0.001  # seconds between two tries for the lock
 _LOCK_TRIES = 40  # then wait for it in the kernel, which is fair
@@ -124,6 +126,8 @@ class Writer:
         self._scheduled = False
         self._tries = 0
         self._housekeeping: asyncio.TimerHandle | None = None
+        self._housekeeping_due = 0.0  # on the loop's clock: when it is put off no more
+        self._last_write = 0.0
         self._keeper: Keeper | None = None
         self._alone: list[_Job] = []  # units for the keeper
         self._folding: asyncio.TimerHandle | None = None
@@ -216,15 +220,19 @@ class Writer:
                 return
             self._lock.__enter__()
         self._tries = 0
+        group = self._gather()
         try:
-            self._commit(self._gather())
+            self._commit(group)
         finally:
             self._lock.__exit__()
             self._scheduled = bool(self._waiting)
             if self._scheduled:
                 loop.call_soon(self._flush, loop)
-            elif self._housekeeping is None:
-                self._housekeeping = loop.call_later(_IDLE_SECONDS, self._idle, loop)
+            if group:  # without, it only took in what a keeper has kept
+                self._last_write = loop.time()
+            if self._housekeeping is None:
+                self._housekeeping_due = loop.time() + _PUT_OFF_SECONDS
+                self._housekeeping = loop.call_later(_QUIET_SECONDS, self._idle, loop)
 
     def _gather(self) -> list[_Job]:
         weight = 0
@@ -286,7 +294,13 @@ class Writer:
 
     def _idle(self, loop: asyncio.AbstractEventLoop) -> None:
         self._housekeeping = None
-        if not self._scheduled and self._tidy():
+        start = min(self._last_write + _QUIET_SECONDS, self._housekeeping_due)
+        if loop.time() < start:
+            self._housekeeping = loop.call_at(start, self._idle, loop)
+        elif self._scheduled:
+            self._housekeeping = loop.call_later(_IDLE_SECONDS, self._idle, loop)
+        elif self._tidy():
+            self._housekeeping_due = loop.time() + _PUT_OFF_SECONDS
             self._housekeeping = loop.call_later(_IDLE_SECONDS, self._idle, loop)
 
     def _tidy(self) -> bool:
