@@ -34,7 +34,15 @@ _CAUSES: Final = {
     "trailing characters": "Something follows the end of the document",
     "EOF": "The document ends too early",
 }
+_GAP: Final = re.compile(rb"[ \t\r\n]*,?[ \t\r\n]*")
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+class _Entries(msgspec.Struct):
+    entry: list[msgspec.Raw]
+
+
+_split: Final = msgspec.json.Decoder(_Entries).decode
 
 
 def decode(raw: bytes) -> dict[str, Any]:
@@ -65,21 +73,30 @@ def decode_in_steps(raw: bytes) -> Generator[None, None, dict[str, Any]]:
         As `decode`, which see for what is raised.
     """
     try:
-        inside = bytes(msgspec.json.decode(raw, type=dict[str, msgspec.Raw])["entry"])
-        items = msgspec.json.decode(inside, type=list[msgspec.Raw])
-        start = raw.index(b"[", raw.index(b'"entry"'))
-        if not raw.startswith(inside, start):  # what was found first is another `entry`
-            return decode(raw)
-        bundle = decode(raw[:start] + b"[]" + raw[start + len(inside) :])
+        items = _split(raw).entry
+        entries = []
+        start = at = raw.index(b"[", raw.index(b'"entry"')) + 1
+        for item in items:
+            text = bytes(item)
+            at = _gap(raw, at)
+            if not raw.startswith(text, at):  # what was found first is another `entry`
+                return decode(raw)
+            at += len(text)
+            entries.append(decode_any(text))
+            yield
+        bundle = decode(raw[:start] + raw[_gap(raw, at) :])
         if bundle["entry"] != []:  # as above, of the same content
             return decode(raw)
-        bundle["entry"] = entries = []
-        for item in items:
-            entries.append(decode_any(bytes(item)))
-            yield
     except (msgspec.DecodeError, KeyError, ValueError, RecursionError, Problem):
         return decode(raw)
+    bundle["entry"] = entries
     return bundle
+
+
+def _gap(raw: bytes, at: int) -> int:
+    """Where the next item of an array begins, or the array ends."""
+    found = _GAP.match(raw, at)
+    return found.end() if found else at
 
 
 def decode_any(raw: bytes) -> Any:

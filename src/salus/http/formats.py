@@ -55,7 +55,8 @@ async def _decoded(raw: bytes, breath: Breath) -> dict[str, Any]:
         except StopIteration as done:
             decoded: dict[str, Any] = done.value
             return decoded
-        await breath.pause()
+        if breath.due:
+            await breath.pause()
 
 
 async def bring_into_form(request: Request, response: Response) -> None:
