@@ -17,8 +17,12 @@ from salus.crypto.calendar_tree import (
     cover,
     day_terms,
     exact,
+    hour_terms,
     minute_terms,
+    month_day,
+    month_terms,
     points,
+    year_terms,
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,10 +37,15 @@ def ms(text: str) -> int:
 def terms_of(low: int | None, high: int | None) -> set[bytes]:
     found, terms = points(low, high)
     for side, minute, whole_days in found:
-        terms += day_terms(side, minute // 1_440)
+        terms += to_the_day(side, minute // 1_440)
         if not whole_days:
-            terms += minute_terms(side, minute)
+            terms += hour_terms(side, minute // 60) + minute_terms(side, minute)
     return set(terms)
+
+
+def to_the_day(side: str, day: int) -> list[bytes]:
+    month, _ = month_day(day)
+    return [*year_terms(side, month // 12), *month_terms(side, month), *day_terms(side, day)]
 
 
 def naive(prefix: str, low: float, high: float, a: int, b: int) -> bool:
@@ -118,7 +127,7 @@ def test_a_cover_is_exact_and_short(low: int, length: int) -> None:
     assert len(nodes) == len(set(nodes)) <= 100
 
     def inside(minute: int) -> bool:
-        terms = [*day_terms("S", minute // 1_440), *minute_terms("S", minute)]
+        terms = [*to_the_day("S", minute // 1_440), *hour_terms("S", minute // 60), *minute_terms("S", minute)]
         return any(f"S{'abcdefghijkl'[level]}{node}".encode() in terms for level, node in nodes)
 
     assert inside(low)

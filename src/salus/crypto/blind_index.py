@@ -14,8 +14,8 @@ token cannot say exactly (exact strings, units, milliseconds) the caller checks 
 query never misses a true match. Ways to ask return tokens of which any may be present (OR); dates return an
 AND of such lists.
 
-Tokens of values that recur (codes and their displays, days, magnitudes) are kept in a bounded cache, those of the words
-of other free text under keyed hashes; those of names and identifiers are not.
+Tokens of values that recur (codes and their displays, days, magnitudes) are kept in a bounded cache, those of
+references and of the words of other free text under keyed hashes; those of names and identifiers are not.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class BlindIndex:
             if kind == "token":
                 found.update(family.known.get(row) or self._coded(family, row))
             elif kind == "reference":
-                found.add(family.token(_reference(row[2])))
+                found.update(family.known.get(hash(row[2])) or self._referred(family, row[2]))
             elif kind == "date":
                 found.update(family.known.get(row) or self._dated(family, row))
             elif kind in ("quantity", "number"):
@@ -276,30 +276,55 @@ class BlindIndex:
             return tokens
         return self._keep(family, row, tokens)
 
+    def _referred(self, family: _Family, target: str) -> tuple[str, ...]:
+        # Records of one moment are about the same patient and encounter. For the key see `words`.
+        return self._keep(family, hash(target), (family.token(_reference(target)),))
+
     def _dated(self, family: _Family, row: tuple[Any, ...]) -> tuple[str, ...]:
         points, terms = calendar_tree.points(row[2], row[3])
         tokens = [family.token(term) for term in terms]
         for side, minute, whole_days in points:
-            key = (side, minute // calendar_tree.DAY_MINUTES)
-            coarse = family.known.get(key)
-            if coarse is None:
-                coarse = self._keep(family, key, tuple(map(family.token, calendar_tree.day_terms(*key))))
-            tokens += coarse
+            tokens += self._day(family, side, minute // calendar_tree.DAY_MINUTES)
             if not whole_days:
+                hour = (side, "hour", minute // 60)
+                tokens += family.known.get(hour) or self._make(family, hour, calendar_tree.hour_terms(side, hour[2]))
                 tokens += map(family.token, calendar_tree.minute_terms(side, minute))
         return self._keep(family, row, tuple(tokens))
 
+    def _day(self, family: _Family, side: str, day: int) -> tuple[str, ...]:
+        """Tokens of the levels from 64 years to the day. The upper ones are shared by many days."""
+        known = family.known.get((day, side))
+        if known is not None:
+            return known
+        month = calendar_tree.month_day(day)[0]
+        above = (side, "month", month)
+        months = family.known.get(above)
+        if months is None:
+            years = (side, "year", month // 12)
+            months = family.known.get(years) or self._make(family, years, calendar_tree.year_terms(side, month // 12))
+            months += tuple(map(family.token, calendar_tree.month_terms(side, month)))
+            self._keep(family, above, months)
+        return self._keep(family, (day, side), months + tuple(map(family.token, calendar_tree.day_terms(side, day))))
+
     def _measured(self, family: _Family, value: Decimal) -> tuple[str, ...]:
         leaf = magnitude_tree.leaf(value)
-        return family.known.get(leaf) or self._keep(family, leaf, tuple(map(family.token, magnitude_tree.terms(leaf))))
+        return family.known.get(leaf) or self._in_tree(family, leaf, "")
 
     def _based(self, family: _Family, value: float, unit: str) -> tuple[str, ...]:
         leaf = magnitude_tree.leaf(value)
-        known = family.known.get((unit, leaf))
-        if known is not None:
-            return known
-        terms = (_in_base(unit, term) for term in magnitude_tree.terms(leaf))
-        return self._keep(family, (unit, leaf), tuple(map(family.token, terms)))
+        return family.known.get((unit, leaf)) or self._in_tree(family, leaf, unit)
+
+    def _in_tree(self, family: _Family, leaf: int, unit: str) -> tuple[str, ...]:
+        """Tokens of a magnitude, of a number of base units when there is a unit. The upper ones are shared by many."""
+
+        def made(terms: list[bytes]) -> tuple[str, ...]:
+            return tuple(map(family.token, [_in_base(unit, term) for term in terms] if unit else terms))
+
+        node = magnitude_tree.upper(leaf)
+        above = family.known.get((unit, "upper", node))
+        if above is None:
+            above = self._keep(family, (unit, "upper", node), made(magnitude_tree.upper_terms(node)))
+        return self._keep(family, (unit, leaf) if unit else leaf, made(magnitude_tree.terms(leaf)) + above)
 
     # ── families and cache ────────────────────────────────────────────────────────────────────────────────
 
@@ -312,6 +337,9 @@ class BlindIndex:
             identifying = any(word in name for word in _IDENTIFYING)
             family = families[name] = _Family(hmac.HMAC(mac.finalize(), hashes.SHA256()), identifying)
         return family
+
+    def _make(self, family: _Family, key: object, terms: list[bytes]) -> tuple[str, ...]:
+        return self._keep(family, key, tuple(map(family.token, terms)))
 
     def _keep(self, family: _Family, key: object, tokens: tuple[str, ...]) -> tuple[str, ...]:
         self._room -= 1

@@ -54,7 +54,7 @@ def points(low_ms: int | None, high_ms: int | None) -> tuple[list[Point], list[b
         high_ms: end, exclusive, later than the start; None when there is none.
 
     Returns:
-        The ends to look up in the tree (`day_terms`, `minute_terms`), and the terms beside the tree.
+        The ends to look up in the tree (`year_terms` to `minute_terms`), and the terms beside the tree.
     """
     found: list[Point] = []
     terms: list[bytes] = []
@@ -90,35 +90,41 @@ def _add_point(side: str, minute: int, whole_days: bool, found: list[Point], ter
             terms.append(f"D{minute // DAY_MINUTES}".encode())
 
 
-def day_terms(side: str, day: int) -> list[bytes]:
-    """Terms of the eight levels from 64 years to the day.
-
-    Args:
-        side: `S` or `E`.
-        day: days since the epoch, inside the horizon.
-    """
-    there = date.fromordinal(day + _EPOCH_DAY)
-    year, month = there.year, there.year * 12 + there.month - 1
+def year_terms(side: str, year: int) -> list[bytes]:
+    """Terms of the four levels from 64 years to the year, which many days share; side is `S` or `E`."""
     return [
         f"{side}a{year // 64}".encode(),
         f"{side}b{year // 16}".encode(),
         f"{side}c{year // 4}".encode(),
         f"{side}d{year}".encode(),
-        f"{side}e{month // 3}".encode(),
-        f"{side}f{month}".encode(),
-        f"{side}g{month * 4 + (there.day - 1) // 8}".encode(),
-        f"{side}h{day}".encode(),
     ]
+
+
+def month_terms(side: str, month: int) -> list[bytes]:
+    """Terms of quarter and month, `month` counted from the year 0."""
+    return [f"{side}e{month // 3}".encode(), f"{side}f{month}".encode()]
+
+
+def day_terms(side: str, day: int) -> list[bytes]:
+    """Terms of octad and day, `day` counted from the epoch, inside the horizon."""
+    there = month_day(day)
+    return [f"{side}g{there[0] * 4 + (there[1] - 1) // 8}".encode(), f"{side}h{day}".encode()]
+
+
+def month_day(day: int) -> tuple[int, int]:
+    """Month, counted from the year 0, and day of the month of a day since the epoch."""
+    there = date.fromordinal(day + _EPOCH_DAY)
+    return there.year * 12 + there.month - 1, there.day
+
+
+def hour_terms(side: str, hour: int) -> list[bytes]:
+    """Terms of 6 hours and hour, `hour` counted from the epoch."""
+    return [f"{side}i{hour // 6}".encode(), f"{side}j{hour}".encode()]
 
 
 def minute_terms(side: str, minute: int) -> list[bytes]:
-    """Terms of the four levels below the day: 6 hours, hour, 10 minutes, minute."""
-    return [
-        f"{side}i{minute // 360}".encode(),
-        f"{side}j{minute // 60}".encode(),
-        f"{side}k{minute // 10}".encode(),
-        f"{side}l{minute}".encode(),
-    ]
+    """Terms of 10 minutes and minute, `minute` counted from the epoch."""
+    return [f"{side}k{minute // 10}".encode(), f"{side}l{minute}".encode()]
 
 
 def clauses(prefix: str, low_ms: int, high_ms: int, *, intervals: bool = True) -> list[list[bytes]] | None:

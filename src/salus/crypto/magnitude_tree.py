@@ -16,6 +16,7 @@ import struct
 from decimal import Decimal
 
 _LEVELS = 8
+_FINE = 3  # levels whose terms hardly recur
 _LEAVES = 1 << 16
 _SIGN = 1 << 31
 _float32 = struct.Struct(">f")
@@ -36,8 +37,18 @@ def leaf(value: Decimal | float) -> int:
 
 
 def terms(number: int) -> list[bytes]:
-    """Terms of a leaf: one per level, from the leaf up."""
-    return [f"n{level}{number >> (2 * level)}".encode() for level in range(_LEVELS)]
+    """Terms of a leaf on its lowest levels, from the leaf up; those above are `upper_terms` of `upper(leaf)`."""
+    return [f"n{level}{number >> (2 * level)}".encode() for level in range(_FINE)]
+
+
+def upper(number: int) -> int:
+    """The node above the lowest levels: 64 leaves, numbers between which is about a factor of 1.4, share it."""
+    return number >> (2 * _FINE)
+
+
+def upper_terms(node: int) -> list[bytes]:
+    """Terms of a node of `upper` and of those above it."""
+    return [f"n{level}{node >> (2 * (level - _FINE))}".encode() for level in range(_FINE, _LEVELS)]
 
 
 def cover(low: Decimal | None, high: Decimal | None) -> list[bytes]:

@@ -20,7 +20,11 @@ CONTAINED = "#"
 
 def terms_of(indexes: Sequence[BlindIndex], extractor: Extractor, resource: dict[str, Any]) -> str:
     """Blind tokens of a validated resource, separated by spaces; under each of the index keys."""
-    return " ".join(set().union(*(_under(index, extractor, resource) for index in indexes)))
+    first, *others = indexes  # usually one; a second one while the index goes over to another key
+    found = _under(first, extractor, resource)
+    for index in others:
+        found |= _under(index, extractor, resource)
+    return " ".join(found)
 
 
 def _under(index: BlindIndex, extractor: Extractor, resource: dict[str, Any]) -> set[str]:
