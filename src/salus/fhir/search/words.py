@@ -81,8 +81,10 @@ def _walk(node: dict[str, Any], plan: _Plan, coded: list[str], others: list[str]
                 others.extend(each for each in value if each is not None)
         elif what is _DIV:
             others.append(_plain(value))
-        else:
-            for each in value if type(value) is list else (value,):
+        elif type(value) is dict:
+            _walk(value, _plan(value["resourceType"]) if what is _ANY else what, coded, others)
+        elif type(value) is list:
+            for each in value:
                 if type(each) is dict:
                     _walk(each, _plan(each["resourceType"]) if what is _ANY else what, coded, others)
 
