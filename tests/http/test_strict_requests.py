@@ -311,3 +311,19 @@ def test_a_search_that_is_not_understood_is_told_with_its_parameter(strict: Clin
     assert got.status_code == posted.status_code == 400
     assert assert_outcome(got) == assert_outcome(posted)
     assert "yesterday" not in got.text
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "x-unheard-of", "identity, gzip"])
+@pytest.mark.parametrize(("method", "path"), [*DOORS, ("POST", "/fhir/Patient/_search"), ("POST", "/fhir/Binary")])
+def test_a_coded_body_is_not_taken_for_the_content(strict: Clinic, method: str, path: str, coding: str) -> None:
+    headers = {**FHIR, "content-encoding": coding}
+    answer = strict.as_("service").request(method, path, content=b"{}", headers=headers)
+    assert answer.status_code == 415
+    assert assert_outcome(answer)[0]["expression"] == ["http.Content-Encoding"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_an_address_of_its_own_is_no_resource_type(strict: Clinic, method: str) -> None:
+    answer = strict.as_("service").request(method, "/fhir/metadata", json={"resourceType": "Patient"})
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD"

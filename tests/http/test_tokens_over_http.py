@@ -70,6 +70,11 @@ def test_every_kind_of_bad_token_gets_the_same_answer(clinic: Clinic) -> None:
     answers = [bearing(clinic, credential).get("/fhir/Patient/anna") for credential in bad]
     assert all(refused(answer) for answer in answers)
     assert len({answer.content for answer in answers}) == 1
+    elsewhere = bearing(clinic, f"Bearer {good}").get("/t/nowhere/fhir/Patient/anna")
+    told = {answer.headers["www-authenticate"] for answer in (*answers, elsewhere)}
+    assert len(told) == 1
+    assert 'error="invalid_token"' in told.pop()
+    assert "error" not in clinic.stranger.get("/fhir/Patient/anna").headers["www-authenticate"]
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "bearerx", ""])

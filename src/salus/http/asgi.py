@@ -28,6 +28,7 @@ from salus.http.negotiate import carried
 from salus.http.routes import PUBLIC, SELF, Call, Route, Router, split_path
 from salus.http.scim_api.messages import scim_error
 from salus.identity.factors.assurance import AAL2, AAL3, LEVELS, Demand, insufficient, meets
+from salus.identity.tokens import not_valid
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
@@ -244,7 +245,7 @@ class Application:
             actor = await self._identify(request, request_id, tenant)
         except Problem as problem:
             if problem.kind is Kind.NOT_FOUND:  # no such tenant: answered as a token that is not valid
-                problem = Problem(Kind.UNAUTHENTICATED, "The access token is not valid.", problem.detail)
+                problem = not_valid(problem.detail)
             if problem.kind is Kind.UNAUTHENTICATED:
                 self._unknown.take(request.address)  # bounds guessing, and what guessing writes to the log
                 await self._note_stranger(request, request_id, tenant, problem.detail)

@@ -122,8 +122,11 @@ class Request:
         """Give the body as it comes in.
 
         Raises:
-            Problem: TOO_LARGE as soon as it is known to have more than `limit` bytes; INCORRECT when it does not end.
+            Problem: TOO_LARGE as soon as it is known to have more than `limit` bytes; INCORRECT when it does not end;
+                FORMAT for a compressed one, which nothing here unpacks.
         """
+        if self.header(b"content-encoding").strip().lower() not in {"", "identity"}:
+            raise _encoded()
         announced = self.headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > limit:
             raise _too_large(limit)
@@ -174,6 +177,12 @@ def pairs(text: str, place: str) -> list[tuple[str, str]]:
     except ValueError:  # UnicodeDecodeError is one
         problem = f"The parameters must be UTF-8, and at most {_MAX_PARAMETERS}."
         raise Problem(Kind.INCORRECT, problem, issues=(Issue("value", problem, place),)) from None
+
+
+def _encoded() -> Problem:
+    """RFC 9110 section 8.4: a coding that is not known is told, never taken for the content."""
+    text = "Send the body as it is, without Content-Encoding."
+    return Problem(Kind.FORMAT, text, issues=(Issue("not-supported", text, "http.Content-Encoding"),))
 
 
 def _too_large(limit: int) -> Problem:

@@ -39,6 +39,10 @@ class Call:
     segments: Sequence[str] = ()
 
 
+_TYPE = "{type}"
+_NO_TYPES = frozenset({"metadata", ".well-known"})
+"""Addresses of their own where a type of resource may stand."""
+
 Handler = Callable[[Call], Awaitable[Response]]
 
 
@@ -141,7 +145,7 @@ def _match(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | No
     for expected, given in zip(pattern, segments, strict=True):
         if expected[:1] == "{":
             # Below `fhir` names of operations and special pages are never ids; random names elsewhere may begin so.
-            if not given or (pattern[0] == "fhir" and given[0] in "_$"):
+            if not given or (pattern[0] == "fhir" and (given[0] in "_$" or (given in _NO_TYPES and expected == _TYPE))):
                 return None
             values[expected[1:-1]] = given
         elif expected != given:

@@ -300,7 +300,7 @@ class Tokens:
                 disabled account or of another tenant; NOT_FOUND for an unknown tenant.
         """
         if len(token) != _LENGTH or not token.isascii():
-            raise _refused()
+            raise not_valid()
         return self._found(tenant, token, jkt)
 
     def _found(self, tenant: str, token: str, jkt: str) -> Actor:
@@ -315,10 +315,10 @@ class Tokens:
                 self._known.clear()
             self._known[hashed] = found
         if now >= found.expires or found.jkt != jkt:
-            raise _refused()
+            raise not_valid()
         if found.session and self._sessions is not None:
             if not self._sessions.alive(tenant, found.session):
-                raise _refused()
+                raise not_valid()
             if found.touches:
                 self._sessions.touch(tenant, found.session)
         if found.grant:
@@ -401,7 +401,7 @@ class Tokens:
             (tenant, hashed),
         ).fetchone()
         if row is None or row[2]:
-            raise _refused()
+            raise not_valid()
         content = self._open(tenant, hashed, row[0])
         # Opened under the handle that the token names: a row pointed at another account does not open.
         profile = open_profile(self._keys_of(tenant), content.handle, row[1])
@@ -409,7 +409,7 @@ class Tokens:
         if bound is not None:
             granted = self._granted(tenant, bound.grant)
             if granted is None:
-                raise _refused()
+                raise not_valid()
             session = granted
         actor = Actor(
             tenant=tenant,
@@ -462,5 +462,8 @@ def _record(content: _Sealed, user: str) -> TokenRecord:
     )
 
 
-def _refused() -> Problem:
-    return Problem(Kind.UNAUTHENTICATED, "The access token is not valid.", "token refused")
+def not_valid(detail: str = "token refused") -> Problem:
+    """What a token is told that gives no access, whatever the cause."""
+    # https://www.rfc-editor.org/rfc/rfc6750#section-3.1
+    challenge = 'error="invalid_token", error_description="The access token is not valid."'
+    return Problem(Kind.UNAUTHENTICATED, "The access token is not valid.", detail, challenge=challenge)

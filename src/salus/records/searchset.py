@@ -94,17 +94,17 @@ def _contained(ctx: Context, query: Query, hit: Hit, inside: Inside) -> Iterator
     if inside.itself(content, stored_rows(hit.version)):
         yield _url(ctx, hit), _shown(query, hit, matched=True), "match"
     for resource in inside.matching(content):
-        shown = _part(query, resource, matched=True) or json.encode(resource)
+        shown = part(query, resource, matched=True) or json.encode(resource)
         yield f"{_url(ctx, hit)}#{resource.get('id', '')}", shown, "match"
 
 
 def _shown(query: Query, hit: Hit, *, matched: bool) -> bytes:
     if not query.elements and not query.summary:
         return hit.version.body
-    return _part(query, json.decode(hit.version.body), matched=matched) or hit.version.body
+    return part(query, json.decode(hit.version.body), matched=matched) or hit.version.body
 
 
-def _part(query: Query, resource: dict[str, Any], *, matched: bool) -> bytes:
+def part(query: Query, resource: dict[str, Any], *, matched: bool) -> bytes:
     """The part of a resource that was asked for, tagged as one; nothing when all was asked for.
 
     https://hl7.org/fhir/R4/search.html#summary

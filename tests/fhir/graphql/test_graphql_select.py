@@ -188,3 +188,9 @@ def test_types_are_described_one_by_one() -> None:
             described(query)
     with pytest.raises(Problem):
         introspection.asks_for_types(document.read('{id __type(name: "Patient"){name}}'))
+
+
+def test_the_root_says_its_type() -> None:
+    selections = document.read("{__typename}", {})
+    shape.check(selections, shape.QUERY)
+    assert Selecting(Shelf()).system(selections).data == {"__typename": "Query"}

@@ -145,3 +145,12 @@ def test_nobody_looks_into_a_container_that_is_hidden_or_masked(pharmacy: Clinic
         assert answer.status_code == 200
         assert not answer.json().get("entry")
         assert not answer.json().get("total")
+
+
+def test_how_contained_resources_are_given_says_nothing_where_none_are_searched(pharmacy: Clinic) -> None:
+    service = pharmacy.as_("service")
+    plain = service.get("/fhir/Medication").json().get("entry")
+    for asked in ("_containedType=contained", "_containedType=contained&_contained=false"):
+        answer = service.get(f"/fhir/Medication?{asked}")
+        assert answer.status_code == 200
+        assert answer.json().get("entry") == plain

@@ -52,7 +52,7 @@ def test_vread_gives_each_version_as_it_was(clinic: Clinic) -> None:
     assert values == [70, 71, 72, 73]
 
 
-@pytest.mark.parametrize("version", ["0", "5", "999999999", "x", "-1", "1.0", "99999999999999999999"])
+@pytest.mark.parametrize("version", ["0", "01", "٢", "5", "999999999", "x", "-1", "1.0", "99999999999999999999"])
 def test_a_version_that_never_was_is_not_found(clinic: Clinic, version: str) -> None:
     assert clinic.as_("service").get(f"/fhir/Patient/anna/_history/{version}").status_code == 404
 
@@ -82,3 +82,27 @@ def test_if_none_match_of_an_older_version_gives_the_body(clinic: Clinic) -> Non
     service = clinic.as_("service")
     service.put("/fhir/Patient/anna", patient("anna", "Second", "1980-02-29"))
     assert service.get("/fhir/Patient/anna", headers={"if-none-match": 'W/"1"'}).status_code == 200
+
+
+def test_a_part_of_a_record_is_read(clinic: Clinic) -> None:
+    service = clinic.as_("service")
+    whole = service.get("/fhir/Patient/anna").json()
+    for address in ("/fhir/Patient/anna", "/fhir/Patient/anna/_history/1"):
+        part = service.get(f"{address}?_elements=birthDate")
+        assert part.headers["etag"] == 'W/"1"'
+        assert part.json()["birthDate"] == whole["birthDate"]
+        assert "name" not in part.json()
+        assert part.json()["meta"]["tag"][-1]["code"] == "SUBSETTED"
+    found = service.get("/fhir/Patient?_id=anna&_summary=true").json()["entry"][0]["resource"]
+    assert service.get("/fhir/Patient/anna?_summary=true").json() == found
+    assert service.get("/fhir/Patient/anna?_summary=false").json() == whole
+    entry = {"request": {"method": "GET", "url": "Patient/anna?_elements=birthDate"}}
+    batch = service.post("/fhir", {"resourceType": "Bundle", "type": "batch", "entry": [entry]}).json()
+    assert "name" not in batch["entry"][0]["resource"]
+
+
+@pytest.mark.parametrize("asked", ["_elements=colour", "_elements=", "_summary=some", "_summary=count", "_summary"])
+def test_a_part_that_there_is_not(clinic: Clinic, asked: str) -> None:
+    answer = clinic.as_("service").get(f"/fhir/Patient/anna?{asked}")
+    assert answer.status_code == 400
+    assert answer.json()["issue"][0]["expression"] == [f"query.{asked.partition('=')[0]}"]

@@ -86,3 +86,49 @@ def test_search_finds_what_the_record_says_now_and_no_more_what_it_said(clinic: 
     service.put("/fhir/Patient/anna", patient("anna", "Renamed", "1980-02-29"))
     assert [r["id"] for r in service.find("Patient?family=renamed")] == ["anna"]
     assert service.find("Patient?family=angstrom") == []
+
+
+def test_if_none_match_overwrites_nothing(clinic: Clinic) -> None:
+    service = clinic.as_("service")
+    only_new = {"if-none-match": "*"}
+    refused = service.put("/fhir/Patient/anna", patient("anna", "Other", "1980-01-01"), headers=only_new)
+    assert refused.status_code == 412
+    assert refused.json()["issue"][0]["expression"] == ["http.If-None-Match"]
+    assert service.get("/fhir/Patient/anna").headers["etag"] == 'W/"1"'
+
+    fresh = patient("nora", "Other", "1980-01-01")
+    assert service.put("/fhir/Patient/nora", fresh, headers=only_new).status_code == 201
+    assert service.put("/fhir/Patient?_id=nora", fresh, headers=only_new).status_code == 412
+    service.delete("/fhir/Patient/nora")
+    assert service.put("/fhir/Patient/nora", fresh, headers=only_new).status_code == 201
+
+    entry = {"resource": fresh, "request": {"method": "PUT", "url": "Patient/nora", "ifNoneMatch": "*"}}
+    for kind in ("batch", "transaction"):
+        answer = service.post("/fhir", {"resourceType": "Bundle", "type": kind, "entry": [entry]}).json()
+        issue = (answer["entry"][0]["response"]["outcome"] if kind == "batch" else answer)["issue"][0]
+        assert issue["expression"] == ["Bundle.entry[0].request.ifNoneMatch"]
+
+
+def test_if_none_match_does_not_tell_of_a_hidden_record(clinic: Clinic) -> None:
+    nurse, only_new = clinic.as_("nurse"), {"if-none-match": "*"}
+    taken = heart_rate("bert", 70) | {"id": "hidden"}
+    assert clinic.as_("service").put("/fhir/Observation/hidden", taken).status_code == 201
+    with_it, without = (nurse.put("/fhir/Observation/hidden", taken, headers=h) for h in (only_new, {}))
+    assert (with_it.status_code, with_it.json()) == (without.status_code, without.json())
+
+
+def test_if_match_of_any_version(clinic: Clinic) -> None:
+    service, there = clinic.as_("service"), {"if-match": "*"}
+    assert service.put("/fhir/Patient/anna", patient("anna", "Ang", "1980-01-01"), headers=there).status_code == 200
+    assert service.put("/fhir/Patient/nora", patient("nora", "Ang", "1980-01-01"), headers=there).status_code == 412
+    assert service.delete("/fhir/Patient/anna", headers=there).status_code == 204
+    assert service.put("/fhir/Patient/anna", patient("anna", "Ang", "1980-01-01"), headers=there).status_code == 412
+
+
+@pytest.mark.parametrize(
+    "headers", [{"if-none-match": 'W/"1"'}, {"if-none-match": "*", "if-match": 'W/"1"'}, {"if-match": "x"}]
+)
+def test_a_precondition_that_says_nothing_is_refused(clinic: Clinic, headers: dict[str, str]) -> None:
+    answer = clinic.as_("service").put("/fhir/Patient/anna", patient("anna", "Ang", "1980-01-01"), headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["issue"][0]["expression"][0].startswith("http.If-")

@@ -101,7 +101,8 @@ class Selecting:
     def system(self, selections: Sequence[Selection]) -> Answer:
         """Answer a query on the system."""
         for one in _fields(selections, QUERY):
-            self.answer.data[one.key] = self._guarded(one, (one.key,), {})
+            named = one.name == "__typename"
+            self.answer.data[one.key] = QUERY if named else self._guarded(one, (one.key,), {})
         return self.answer
 
     def instance(self, selections: Sequence[Selection], resource: Json) -> Answer:

@@ -169,6 +169,8 @@ class _Draft:
             # https://hl7.org/fhir/R4/search.html#summary
             words = "`_summary` text does not go together with `_include` and `_revinclude`."
             raise Problem(Kind.INCORRECT, words, issues=(Issue("invalid", words, "query._summary"),))
+        if not self._controls.get("contained"):
+            self._controls.pop("contained_type", None)  # says how contained resources are given; none are searched
         return Query(
             type=self._type,
             clauses=tuple(self._clauses),

@@ -17,7 +17,7 @@ from salus.access.permissions import Permission
 from salus.http import ranges
 from salus.http.errors import problem_response
 from salus.http.fhir_api import instance, type_level
-from salus.http.fhir_api.instance import if_match, unchanged, version_headers, written
+from salus.http.fhir_api.instance import unchanged, update_expects, version_headers, written
 from salus.http.message import FHIR_JSON, Header, Request, Response
 from salus.http.negotiate import asks_for_fhir, check_accept, is_fhir
 from salus.http.routes import Call
@@ -66,9 +66,9 @@ async def update(call: Call) -> Response:
     resource, whole, pieces = await _content_in(call)
     resource = {"resourceType": BINARY, "id": id_, **resource}
     if whole:
-        version, made = await updating.update(call.context, BINARY, id_, resource, if_match(call))
+        version, made = await updating.update(call.context, BINARY, id_, resource, update_expects(call))
     else:
-        version, made = await upload.update(call.context, id_, resource, pieces, if_match(call))
+        version, made = await upload.update(call.context, id_, resource, pieces, update_expects(call))
     return written(call, version, made=made)
 
 

@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from salus.fhir import json
 from salus.fhir.definitions import resource_types
 from salus.fhir.patch import JSON_PATCH, MERGE_PATCH, Patch, of_json, of_merge, of_parameters
+from salus.fhir.search.clauses import Query
 from salus.http.formats import resource_in, resource_of
 from salus.http.message import FHIR_JSON, Header, Request, Response
 from salus.http.negotiate import Preferences, check_accept, check_content, etag, is_fhir, not_modified
 from salus.http.routes import Call
 from salus.kernel.clock import http_date, parse_http_date
 from salus.kernel.errors import Kind, Problem
+from salus.records import partial
 from salus.records.interactions import delete as deleting
 from salus.records.interactions import patch as patching
 from salus.records.interactions import read as reading
 from salus.records.interactions import update as updating
 from salus.records.interactions.answer import told, told_deleted
-from salus.records.interactions.entry import parse_etag
+from salus.records.interactions.entry import expected, parse_etag
 from salus.records.store.store import Version
 
 _TYPES = frozenset(resource_types())
@@ -86,18 +88,31 @@ def if_match(call: Call) -> int | None:
     return parse_etag(header, "http.If-Match") if header else None
 
 
+def update_expects(call: Call) -> int | None:
+    """What an update expects to find: `If-Match`, or `If-None-Match: *` for nothing."""
+    match, none = call.request.header(b"if-match"), call.request.header(b"if-none-match")
+    return expected(match, none, "http.If-Match", "http.If-None-Match")
+
+
 async def read(call: Call) -> Response:
     """GET /fhir/{type}/{id}."""
     check_accept(call.request)
-    version = await reading.read(call.context, type_of(call), call.path["id"])
-    return _conditional(call, version)
+    type_, asked = type_of(call), _part_asked(call)
+    version = await reading.read(call.context, type_, call.path["id"])
+    return _conditional(call, version, asked)
 
 
 async def vread(call: Call) -> Response:
     """GET /fhir/{type}/{id}/_history/{vid}."""
     check_accept(call.request)
-    version = await reading.vread(call.context, type_of(call), call.path["id"], call.path["vid"])
-    return _conditional(call, version)
+    type_, asked = type_of(call), _part_asked(call)
+    version = await reading.vread(call.context, type_, call.path["id"], call.path["vid"])
+    return _conditional(call, version, asked)
+
+
+def _part_asked(call: Call) -> Query | None:
+    request = call.request
+    return partial.wanted(call.path["type"], request.query) if request.raw_query else None
 
 
 def unchanged(request: Request, version: Version) -> Response | None:
@@ -114,16 +129,16 @@ def unchanged(request: Request, version: Version) -> Response | None:
     return None
 
 
-def _conditional(call: Call, version: Version) -> Response:
+def _conditional(call: Call, version: Version, asked: Query | None) -> Response:
     same = unchanged(call.request, version)
-    return same or Response(200, version.body, FHIR_JSON, version_headers(version))
+    return same or Response(200, partial.shown(asked, version.body), FHIR_JSON, version_headers(version))
 
 
 async def update(call: Call) -> Response:
     """PUT /fhir/{type}/{id}."""
     check_accept(call.request)
     resource = await resource_in(call.request)
-    version, made = await updating.update(call.context, type_of(call), call.path["id"], resource, if_match(call))
+    version, made = await updating.update(call.context, type_of(call), call.path["id"], resource, update_expects(call))
     return written(call, version, made=made)
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from salus.http.fhir_api.instance import deleted, if_match, patch_of, type_of, written
+from salus.http.fhir_api.instance import deleted, if_match, patch_of, type_of, update_expects, written
 from salus.http.formats import resource_in
 from salus.http.message import Request, Response
 from salus.http.negotiate import check_accept
@@ -48,7 +48,9 @@ async def conditional_update(call: Call) -> Response:
     check_accept(call.request)
     condition = _condition(call.request)
     resource = await resource_in(call.request)
-    version, made = await updating.conditional_update(call.context, type_of(call), condition, resource, if_match(call))
+    version, made = await updating.conditional_update(
+        call.context, type_of(call), condition, resource, update_expects(call)
+    )
     return written(call, version, made=made)
 
 

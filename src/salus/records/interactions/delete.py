@@ -10,9 +10,10 @@ from salus.records.context import Context, audited
 from salus.records.draft import Prepared, prepare_deletion, unit_of
 from salus.records.finding import match_some
 from salus.records.persevere import persevering
+from salus.records.preconditions import check
 from salus.records.store.read import facts_of
 from salus.records.store.store import Version
-from salus.records.wording import absent, attempted, stale
+from salus.records.wording import absent, attempted
 
 
 def stage(ctx: Context, type_: str, id_: str, if_match: int | None = None) -> Prepared | None:
@@ -21,8 +22,7 @@ def stage(ctx: Context, type_: str, id_: str, if_match: int | None = None) -> Pr
     row = ctx.store.newest(permit, id_)
     if row is None:
         raise absent()
-    if if_match is not None and if_match != row.version:
-        raise stale()
+    check(if_match, row)
     if row.deleted:
         return None
     return prepare_deletion(ctx, permit, id_=id_, facts=facts_of(row), base=row.version)

@@ -15,6 +15,7 @@ from salus.fhir.definitions import resource_types
 from salus.fhir.outcome import ISSUE_TYPES
 from salus.fhir.search.dates import interval
 from salus.kernel.errors import Issue, Kind, Problem
+from salus.records.preconditions import ABSENT, ANY
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 _READING = {"GET", "HEAD"}
@@ -30,6 +31,13 @@ STATUS = {
     Kind.TOO_COSTLY: "400 Bad Request",
 }
 """How an entry tells what concerns it alone; what is not here concerns the server, and fails the Bundle."""
+_IN_A_BUNDLE = {
+    "http.url": "request.url",
+    "http.If-Match": "request.ifMatch",
+    "http.If-None-Match": "request.ifNoneMatch",
+    "http.If-None-Exist": "request.ifNoneExist",
+}
+"""Where a Bundle says what a request of its own says in its address and headers."""
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
 
 
@@ -42,6 +50,7 @@ class Entry:
         id: from the address; assigned by a transaction for new records.
         query: the search part of a conditional address or of a GET.
         tail: what follows the id in the address of a GET (`_history`, `_history/3`).
+        if_match: what a change expects to find, as `preconditions` says it.
         if_none_match: ETags that the client has already, as text, for a read.
         if_modified_since: in milliseconds, for a read.
         operation: name of the operation that the address calls, without `$`.
@@ -157,7 +166,7 @@ def _entry(index: int, item: Any, base: str) -> Entry:
         tail=tail,
         full_url=_text(item, "fullUrl", place),
         resource=resource,
-        if_match=_version(_text(request, "ifMatch", f"{place}.request"), place),
+        if_match=_expected(request, method, place),
         if_none_exist=_text(request, "ifNoneExist", f"{place}.request").lstrip("?"),
         if_none_match=_text(request, "ifNoneMatch", f"{place}.request"),
         if_modified_since=_moment(_text(request, "ifModifiedSince", f"{place}.request"), place),
@@ -188,10 +197,29 @@ def _text(item: dict[str, Any], name: str, place: str) -> str:
     return value
 
 
-def _version(etag: str, place: str) -> int | None:
-    if not etag:
-        return None
-    return parse_etag(etag, f"{place}.request.ifMatch")
+def _expected(request: dict[str, Any], method: str, place: str) -> int | None:
+    """What a change expects to find, as `preconditions` says it."""
+    match = _text(request, "ifMatch", f"{place}.request")
+    none = _text(request, "ifNoneMatch", f"{place}.request") if method == "PUT" else ""
+    return expected(match, none, f"{place}.request.ifMatch", f"{place}.request.ifNoneMatch")
+
+
+def expected(match: str, none: str, place_of_match: str, place_of_none: str) -> int | None:
+    """Read `If-Match` and the `If-None-Match` of an update.
+
+    Returns:
+        What `preconditions.check` takes.
+
+    Raises:
+        Problem: INCORRECT with the place.
+    """
+    if not none:
+        return parse_etag(match, place_of_match) if match else None
+    if match:
+        raise _unreadable(place_of_none, "If-Match and If-None-Match contradict each other")
+    if none.strip() != "*":
+        raise _unreadable(place_of_none, "an update is made conditional on absence by * alone")
+    return ABSENT
 
 
 def _moment(text: str, place: str) -> int | None:
@@ -205,7 +233,9 @@ def _moment(text: str, place: str) -> int | None:
 
 
 def parse_etag(etag: str, place: str) -> int:
-    """Read the version out of `W/"3"` (https://hl7.org/fhir/R4/http.html#concurrency)."""
+    """Read the version out of `W/"3"` (https://hl7.org/fhir/R4/http.html#concurrency); `*` is any version."""
+    if etag.strip() == "*":
+        return ANY
     match = _ETAG.fullmatch(etag.strip())
     if match is None:
         raise _unreadable(place, 'a version is named as W/"3"')
@@ -251,4 +281,4 @@ def _join(prefix: str, place: str) -> str:
     if place[0].isupper():  # `Patient.name[0]` becomes `Bundle.entry[3].resource.name[0]`
         _, dot, rest = place.partition(".")
         return f"{prefix}.resource{dot}{rest}"
-    return f"{prefix}.{place}"
+    return f"{prefix}.{_IN_A_BUNDLE.get(place, place)}"

@@ -9,7 +9,9 @@ from __future__ import annotations
 from salus.access.permissions import Permission
 from salus.fhir.definitions import resource_types
 from salus.fhir.outcome import outcome
+from salus.fhir.search.clauses import Query
 from salus.kernel.errors import Issue, Kind, Problem
+from salus.records import partial
 from salus.records.conditions import pairs_of
 from salus.records.context import Context
 from salus.records.interactions.answer import Answer
@@ -62,10 +64,11 @@ async def get_in_bundle(ctx: Context, entry: Entry) -> Answer:
 async def _get(ctx: Context, entry: Entry) -> Answer:
     if _searched(entry)[0] is not None:
         return Answer("200 OK", body=await _search(ctx, entry, pairs_of(entry.query, "request.url")))
+    asked = partial.wanted(entry.type, pairs_of(entry.query, "request.url")) if entry.query else None
     version = _version(entry)
     if version:
-        return _read(entry, await vread(ctx, entry.type, entry.id, version))
-    return _read(entry, await read(ctx, entry.type, entry.id))
+        return _read(entry, await vread(ctx, entry.type, entry.id, version), asked)
+    return _read(entry, await read(ctx, entry.type, entry.id), asked)
 
 
 async def _search(ctx: Context, entry: Entry, asked: list[tuple[str, str]]) -> bytes:
@@ -85,11 +88,11 @@ def _version(entry: Entry) -> str:
     raise Problem(Kind.INCORRECT, text, issues=(Issue("not-supported", text, "request.url"),))
 
 
-def _read(entry: Entry, version: Version) -> Answer:
+def _read(entry: Entry, version: Version, asked: Query | None) -> Answer:
     etag = f'W/"{version.version}"'
     if _known(entry, version):
         return Answer("304 Not Modified", etag=etag)
-    return Answer("200 OK", etag=etag, updated=version.updated, body=version.body)
+    return Answer("200 OK", etag=etag, updated=version.updated, body=partial.shown(asked, version.body))
 
 
 def _known(entry: Entry, version: Version) -> bool:

@@ -20,9 +20,10 @@ from salus.records.context import Context, audited
 from salus.records.draft import Draft, Prepared, prepare, unit_of
 from salus.records.finding import match_one
 from salus.records.persevere import persevering
+from salus.records.preconditions import check
 from salus.records.store.read import facts_of
 from salus.records.store.store import Version
-from salus.records.wording import absent, attempted, gone, stale
+from salus.records.wording import absent, attempted, gone
 
 _NOWHERE: Mapping[str, str] = {}
 
@@ -52,8 +53,7 @@ def stage(
         raise absent()
     if not permit.allows(facts_of(row)):
         raise _outside(type_)
-    if if_match is not None and if_match != row.version:
-        raise stale()
+    check(if_match, row)
     if row.deleted:
         ctx.store.open(read, row)  # a row that only claims to be a deletion does not open
         raise gone(row.version)

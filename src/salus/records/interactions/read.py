@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from salus.access.permissions import Permission
 from salus.access.permit import Permit
 from salus.audit.event import EventType
@@ -12,6 +14,8 @@ from salus.records.security_context import BINARY, readable
 from salus.records.store.schema import Row
 from salus.records.store.store import Version, entities
 from salus.records.wording import absent, attempted, gone
+
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")  # as we write them; an id of a version is text, so `01` is another one
 
 
 @audited(EventType.RECORD_READ)
@@ -38,7 +42,7 @@ async def vread(ctx: Context, type_: str, id_: str, version: str) -> Version:
     """Give one version of a record; raises as `read` does."""
     ctx.entities = attempted(type_, id_)
     permit = ctx.decide(Permission.RECORD_VREAD, type_)
-    if not version.isdecimal() or len(version) > 9:
+    if _VERSION.fullmatch(version) is None:
         raise absent()
     row = ctx.store.version(permit, id_, int(version))
     if row is None:

@@ -15,9 +15,10 @@ from salus.records.context import Context, audited
 from salus.records.draft import Draft, Prepared, prepare, unit_of
 from salus.records.finding import match_one
 from salus.records.persevere import persevering
+from salus.records.preconditions import check
 from salus.records.store.store import Version
 from salus.records.store.write import Guard
-from salus.records.wording import attempted, stale, wrong_id
+from salus.records.wording import attempted, wrong_id
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # https://hl7.org/fhir/R4/datatypes.html#id
 
@@ -85,14 +86,11 @@ def following(
     if resource.get("id") != id_:
         raise wrong_id(f"{type_}.id")
     row = ctx.store.newest(permit, id_)
+    check(if_match, row)
     if row is None:
-        if if_match is not None:
-            raise stale()
         # SMART: to create by update takes the letter of an update.
         making = ctx.decide(Permission.RECORD_CREATE, type_, letters="u")
         return Draft(making, resource, id_, 1, 0, "PUT", content, claiming=permit), True
-    if if_match is not None and if_match != row.version:
-        raise stale()
     return Draft(permit, resource, id_, row.version + 1, row.version, "PUT", content), bool(row.deleted)
 
 
@@ -105,7 +103,8 @@ async def update(
 
     Args:
         resource: as decoded; must carry `id_`.
-        if_match: the version that the client read last; None to replace whatever is there.
+        if_match: the version that the client read last, or what else `preconditions` knows; None to replace whatever
+            is there.
 
     Returns:
         The version, and whether the record was made (or made again after a deletion) by this call.
