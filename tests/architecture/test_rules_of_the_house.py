@@ -302,7 +302,7 @@ def test_the_clock_is_read_in_one_place() -> None:
 _LOGGING = re.compile(r"(^|\.)_?(log|logger|logging)\.(debug|info|warning|error|exception|critical|log)$")
 _SAFE = re.compile(
     r"type\(error\)\.__name__|len\(\w+\)|request_id|problem\.kind\.value|problem\.detail|_where\(error\)|tenant|why"
-    r"|participant\.name|[\w.]*_id|\d+"
+    r"|participant\.name|self\._name|[\w.]*_id|\d+"
 )
 
 

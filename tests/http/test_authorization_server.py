@@ -13,7 +13,7 @@ from tests.support.clinic import BASE, Clinic
 from tests.support.hand_clock import HandClock
 from tests.support.smart import App, noted, signed_in
 
-from salus.app.key_tending import KeyTender
+from salus.app.key_tending import tend_keys
 from salus.app.safety import unsafe
 from salus.audit.event import EventType
 from salus.identity.oauth.discovery import SCOPES
@@ -232,17 +232,17 @@ def _states(clinic: Clinic) -> list[str]:
 def test_keys_are_replaced_on_schedule_and_nothing_signed_becomes_invalid(timed: Clinic) -> None:
     clock = timed.clock
     assert isinstance(clock, HandClock)
-    app, tender = App(timed), KeyTender(timed.house)
+    app = App(timed)
     old = app.tokens(signed_in(timed, "physician"), "openid user/Patient.rs")["id_token"]
-    assert timed.run(tender.look()) == []
+    assert timed.run(tend_keys(timed.house)) == []
     clock.forward(89 * DAY_MS)  # a day before they are too old
-    assert len(timed.run(tender.look())) == 2
+    assert len(timed.run(tend_keys(timed.house))) == 2
     assert _states(timed) == ["active", "pending"]
     assert EventType.OAUTH_KEY in noted(timed)
     during = app.tokens(signed_in(timed, "physician"), "openid user/Patient.rs")["id_token"]
-    assert timed.run(tender.look()) == []
+    assert timed.run(tend_keys(timed.house)) == []
     clock.forward(DAY_MS)
-    assert len(timed.run(tender.look())) == 2
+    assert len(timed.run(tend_keys(timed.house))) == 2
     assert _states(timed) == ["active", "retired"]
     after = app.tokens(signed_in(timed, "physician"), "openid user/Patient.rs")["id_token"]
     heads = [jws.extract_compact(each.encode()).headers()["kid"] for each in (old, during, after)]
@@ -250,7 +250,7 @@ def test_keys_are_replaced_on_schedule_and_nothing_signed_becomes_invalid(timed:
     for each in (old, during, after):
         assert claims_of(timed, each)["aud"] == "app"
     clock.forward(DAY_MS)
-    timed.run(tender.look())
+    timed.run(tend_keys(timed.house))
     assert _states(timed) == ["active"]
 
 
@@ -259,8 +259,8 @@ def test_the_private_part_of_a_retired_key_is_gone(timed: Clinic) -> None:
     assert isinstance(clock, HandClock)
     document(timed, "/oauth2/jwks")
     clock.forward(89 * DAY_MS)
-    timed.run(KeyTender(timed.house).look())
+    timed.run(tend_keys(timed.house))
     clock.forward(DAY_MS)
-    timed.run(KeyTender(timed.house).look())
+    timed.run(tend_keys(timed.house))
     rows = timed.house.db.execute("select state, length(sealed) from oauth_signing_key").fetchall()
     assert {(state, size > 0) for state, size in rows} == {("active", True), ("retired", False)}

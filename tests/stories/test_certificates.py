@@ -16,7 +16,7 @@ from salus.app.certificates import days_left, issue, make_authority
 from salus.app.found import found
 from salus.app.house import House
 from salus.app.listening import tls_files, usable
-from salus.app.renewing import Renewer, renew, renew_if_due
+from salus.app.renewing import renew, renew_and_note, renew_if_due
 from salus.app.safety import could_be_better, unsafe
 from salus.audit.event import EventType
 from salus.cli import main
@@ -61,8 +61,8 @@ def test_the_server_renews_by_itself_and_writes_it_down(settings: Settings) -> N
     house = House(settings)
     try:
         _age(settings)
-        asyncio.run(Renewer(house).look())
-        asyncio.run(Renewer(house).look())  # nothing is due any more
+        asyncio.run(renew_and_note(house))
+        asyncio.run(renew_and_note(house))  # nothing is due any more
     finally:
         house.close()
     listed = CliRunner().invoke(main, ["audit", "list", "--data-dir", str(settings.folder)]).output

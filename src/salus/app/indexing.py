@@ -6,10 +6,9 @@ One worker process at a time does the work, between requests; the others notice 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from contextlib import suppress
 
+from salus.app.background import Background
 from salus.app.house import House
 from salus.kernel.errors import Problem
 from salus.kernel.ids import uuid7
@@ -41,36 +40,28 @@ async def bring_up_to_date(house: House, tenant: str, tell: Progress = lambda *_
     return left
 
 
-class Indexer:
-    """The task of one worker process."""
+def indexing(house: House) -> Background:
+    """The task of one worker process. It ends after the current group; what is left is done after the next start."""
+    return Background("indexing", _Indexer(house).look, pause=_PAUSE_SECONDS)
+
+
+class _Indexer:
+    """What is known of each tenant between two rounds."""
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._task: asyncio.Task[None] | None = None
         self._seen: dict[str, tuple[int, int]] = {}
         self._stuck: set[str] = set()
 
-    def start(self) -> None:
-        """Begin; from within the event loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """End after the current group; what is left is done after the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _work(self) -> None:
+    async def look(self) -> None:
+        """Bring those tenants up to date of which something has changed, unless another process is at it."""
         lock = self._house.indexing
-        while True:
-            for tenant in self._house.keyring.tenants():
-                if self._has_changed(tenant) and lock.try_enter():
-                    try:
-                        await self._one(tenant)
-                    finally:
-                        lock.__exit__()
-            await asyncio.sleep(_PAUSE_SECONDS)
+        for tenant in self._house.keyring.tenants():
+            if self._has_changed(tenant) and lock.try_enter():
+                try:
+                    await self._one(tenant)
+                finally:
+                    lock.__exit__()
 
     def _has_changed(self, tenant: str) -> bool:
         """Whether there may be something to do: asked every two seconds, so it costs a few microseconds."""

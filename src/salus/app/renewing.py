@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 
+from salus.app.background import Background
 from salus.app.certificates import can_issue, days_left, fingerprint, is_foreign, is_local, issue, soon
 from salus.app.found import TLS_FOLDER, hosts_of
 from salus.app.house import House
@@ -23,8 +24,6 @@ from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import Settings
 
 _LOOK_SECONDS = 600.0
-
-_log = logging.getLogger(__name__)
 
 
 def renew(settings: Settings) -> str:
@@ -74,37 +73,13 @@ def _alone(folder: str) -> Iterator[None]:
         os.close(handle)
 
 
-class Renewer:
+def renewing(house: House) -> Background:
     """The task of one worker process: looks every ten minutes."""
+    return Background("renewing the certificate", partial(renew_and_note, house), pause=_LOOK_SECONDS)
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin; from within the event loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """End."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def look(self) -> None:
-        """Renew if it is due, and write it down."""
-        reason = await asyncio.to_thread(renew_if_due, self._house.settings)
-        if reason:
-            house = self._house
-            await house.record(Unit(), house.operator(), EventType.SERVER_CERTIFICATE, reason)
-
-    async def _work(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except Problem as problem:
-                _log.error("renewing the certificate: %s: %s", problem.kind.value, problem.detail)
-            except OSError as error:
-                _log.error("renewing the certificate: %s", type(error).__name__)
-            await asyncio.sleep(_LOOK_SECONDS)
+async def renew_and_note(house: House) -> None:
+    """Renew if it is due, and write it down. Errors as `renew`; OSError where files cannot be written."""
+    reason = await asyncio.to_thread(renew_if_due, house.settings)
+    if reason:
+        await house.record(Unit(), house.operator(), EventType.SERVER_CERTIFICATE, reason)

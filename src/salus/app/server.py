@@ -6,16 +6,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from salus.app.background import Background
 from salus.app.erasing import again
 from salus.app.house import House, Stand
-from salus.app.indexing import Indexer
-from salus.app.key_tending import KeyTender
+from salus.app.indexing import indexing
+from salus.app.key_tending import key_tending
 from salus.app.listening import PART, Listener, stop_listening
 from salus.app.memory import calm_collector, seal_memory
-from salus.app.renewing import Renewer
+from salus.app.renewing import renewing
 from salus.app.services_port import ServicesPort
 from salus.app.signing import Signing
 from salus.app.watching import Watch, check_counts
@@ -52,7 +54,7 @@ def make_application(settings: Settings, stand: Stand | None = None) -> Applicat
 def build_application(house: House) -> Application:
     """The ASGI application over an open house, which it closes when the server stops."""
     house.keep_reads()
-    indexer, renewer, tender, watch = Indexer(house), Renewer(house), KeyTender(house), Watch(house)
+    tasks = (indexing(house), renewing(house), key_tending(house), Watch(house).task())
     web = web_of(house)
     reader = AuditReader(house.db, house.keyring.tenant, house.settled)
     oauth = house.settings.oauth
@@ -72,8 +74,8 @@ def build_application(house: House) -> Application:
             _for_programs(house),
             user_routes(house.people),
         ),
-        startup=lambda: _start(house, made, indexer, renewer, tender, watch),
-        shutdown=lambda: _stop(house, indexer, renewer, tender, watch),
+        startup=lambda: _start(house, made, tasks),
+        shutdown=lambda: _stop(house, tasks),
         pages=web.reception,
         possession=Possession(house.oauth, house.services),
         cors=Cors(partial(_origins, house)),
@@ -114,7 +116,7 @@ def serve(settings: Settings, target: str = "salus.app.server:application") -> N
     Listener(settings, target, services).run()
 
 
-async def _start(house: House, made: Application, *tasks: Indexer | Renewer | KeyTender | Watch) -> None:
+async def _start(house: House, made: Application, tasks: Sequence[Background]) -> None:
     for tenant in house.keyring.tenants():
         try:
             check_counts(house.db, house.manifest, tenant)
@@ -152,7 +154,7 @@ async def _note_keys(house: House, away: str) -> None:
             _log.error("noting the state of the keys: %s", problem.detail)
 
 
-async def _stop(house: House, *tasks: Indexer | Renewer | KeyTender | Watch) -> None:
+async def _stop(house: House, tasks: Sequence[Background]) -> None:
     for task in tasks:
         await task.stop()
     try:

@@ -12,11 +12,12 @@ import asyncio
 import logging
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
+from salus.app.background import Background
 from salus.app.house import DATABASE, House
 from salus.app.verifying import compare
 from salus.audit.event import EventType, Outcome
@@ -26,7 +27,6 @@ from salus.freshness.report import Finding
 from salus.freshness.scan import count_rows
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection, FileLock, open_database
-from salus.kernel.errors import Problem
 from salus.records.store.marks import Marking
 
 MEMORY = "verified.json"
@@ -74,25 +74,27 @@ def check_counts(db: Connection, manifest: Manifest, tenant: str) -> bool:
 
 
 class Watch:
-    """The task of one worker process."""
+    """What one worker process does."""
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._task: asyncio.Task[None] | None = None
         self._stopping = threading.Event()
 
-    def start(self) -> None:
-        """Begin; from within the event loop."""
-        if self._house.settings.store.look_hours > 0:
-            self._task = asyncio.get_running_loop().create_task(self._work())
+    def task(self) -> Background:
+        """The task of the process: asks every ten minutes whether it is time to look."""
+        return Background(
+            "looking at all rows", self.turn, pause=_LOOK_SECONDS, first=_FIRST_SECONDS, ending=self._stopping.set
+        )
 
-    async def stop(self) -> None:
-        """End, also in the middle."""
-        self._stopping.set()
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+    async def turn(self) -> None:
+        """Look if it is time and no other process is at it."""
+        with closing(FileLock(self._house.settings.folder / _LOCK)) as lock:
+            if self._due() and lock.try_enter():
+                try:
+                    if self._due():  # nobody was first
+                        await self.look()
+                finally:
+                    lock.__exit__()
 
     async def look(self) -> dict[str, list[Finding]]:
         """Look at every row now; gives what was found, by tenant, after it was written down."""
@@ -122,28 +124,9 @@ class Watch:
         time.sleep(_PAUSE_SECONDS)
 
     def _due(self) -> bool:
-        last = _last(self._house.settings.folder)
         hours = self._house.settings.store.look_hours
-        return last is None or abs(self._house.clock.now_ms() - last.at_ms) >= hours * _HOUR_MS
-
-    async def _work(self) -> None:
-        await asyncio.sleep(_FIRST_SECONDS)
-        lock = FileLock(self._house.settings.folder / _LOCK)
-        try:
-            while True:
-                if lock.try_enter():
-                    try:
-                        if self._due():
-                            await self.look()
-                    except Problem as problem:  # keys are away, or the log: its requests say so
-                        _log.warning("looking at all rows: %s: %s", problem.kind.value, problem.detail)
-                    except _StoppedError:
-                        return
-                    finally:
-                        lock.__exit__()
-                await asyncio.sleep(_LOOK_SECONDS)
-        finally:
-            lock.close()
+        last = _last(self._house.settings.folder)
+        return hours > 0 and (last is None or abs(self._house.clock.now_ms() - last.at_ms) >= hours * _HOUR_MS)
 
 
 def _last(folder: Path) -> _Done | None:
