@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from salus.app.indexing import bring_up_to_date
 from salus.fhir.search.filters import OPERATORS
 from tests.docs.pages import blocks, rows, sections, text_of
 from tests.support.clinic import Client, Clinic, put_all
@@ -133,3 +134,13 @@ def test_what_is_not_understood_is_an_error_and_never_an_empty_answer(service: C
     answered = service.get(f"/fhir/{path}?{quote(query, safe='=&')}".replace("/?", "?"))
     assert answered.status_code == 400, answered.text
     assert answered.json()["issue"][0]["code"] == code, answered.text
+
+
+def test_the_composite_of_the_page_finds_a_relative(clinic: Clinic) -> None:
+    (shown,) = [json.loads(block.text) for block in blocks(PAGE) if block.info == "json parameter"]
+    service = clinic.as_("service")
+    contact = {"name": {"family": "Berg"}, "telecom": [{"system": "phone", "value": "555-0100"}]}
+    put_all(service, {**shown, "id": "contact-phone"}, {"resourceType": "Patient", "id": "p", "contact": [contact]})
+    clinic.run(bring_up_to_date(clinic.house, "default"))
+    assert [found["id"] for found in service.find("Patient?contact-phone=berg$555-0100")] == ["p"]
+    assert "`Patient?contact-phone=berg$555-0100`" in PAGE

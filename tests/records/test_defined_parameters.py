@@ -95,7 +95,7 @@ def test_a_chain_may_end_in_a_parameter_that_was_defined(clinic: Clinic) -> None
     [
         ({"code": "birthdate"}, "SearchParameter.code"),
         ({"code": "_x.y"}, "SearchParameter.code"),
-        ({"type": "composite"}, "SearchParameter.type"),
+        ({"type": "composite"}, "SearchParameter.component"),
         ({"base": ["Patient", "Dragon"]}, "SearchParameter.base[1]"),
         ({"expression": None}, "SearchParameter.expression"),
         ({"expression": "Patient.name.where("}, "SearchParameter.expression"),

@@ -15,6 +15,7 @@ from salus.access.relations import Replace
 from salus.access.scopes import narrowed
 from salus.audit.event import Action, Entity
 from salus.fhir.search.define import defined
+from salus.fhir.search.table import Definition
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Issue, Kind, Problem
@@ -223,14 +224,17 @@ def _defines(ctx: Context, resource: dict[str, Any], rid: bytes) -> Define | Non
     """
     if resource["resourceType"] != "SearchParameter":
         return None
-    custom = defined(resource)
     registries = ctx.store.registries
-    if custom is not None:
-        others = [each.definition for row, each in registries.kept(ctx.actor.tenant) if row.name != rid]
-        if any(each.code == custom.definition.code and set(each.base) & set(custom.definition.base) for each in others):
-            text = "There is a parameter of this code for one of these types already."
-            raise Problem(Kind.INVALID, text, issues=(Issue("duplicate", text, "SearchParameter.code"),))
+    others = [each.definition for row, each in registries.kept(ctx.actor.tenant) if row.name != rid]
+    custom = defined(resource, {each.url: each.kind for each in others})
+    if custom is not None and any(_clash(each, custom.definition) for each in others):
+        text = "There is a parameter of this code for one of these types already."
+        raise Problem(Kind.INVALID, text, issues=(Issue("duplicate", text, "SearchParameter.code"),))
     return registries.change(ctx.actor.tenant, rid, custom)
+
+
+def _clash(one: Definition, other: Definition) -> bool:
+    return one.code == other.code and bool(set(one.base) & set(other.base))
 
 
 def unit_of(prepared: list[Prepared], guards: list[Guard] | None = None) -> Unit:

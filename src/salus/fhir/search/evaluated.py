@@ -12,7 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 from salus.fhir import fhirpath
+from salus.fhir.fhirpath import Node
 from salus.fhir.search.leaves import Leaf
+from salus.fhir.search.parameters import Parameter
 from salus.fhir.search.spots import Spot, of_leaf
 from salus.fhir.search.table import Definition
 from salus.kernel.errors import Problem
@@ -37,21 +39,46 @@ def rows(definition: Definition, resource: dict[str, Any], compiled: Compiled, *
         compiled: makes the function that reads some spots.
         texts: also those that are made on request only.
     """
-    try:
-        nodes = fhirpath.compile(definition.expression).evaluate(resource)
-    except Problem:
-        return []
-    found: list[Row] = []
-    for node in nodes:
-        datatype, value = node.type, node.value
-        if datatype.startswith("System."):
-            datatype = _PLAIN.get(datatype) or (_TEXT.get(definition.kind, "") if isinstance(value, str) else "")
-            value = str(value) if datatype in ("date", "dateTime") else value
-        if value is not None and datatype:
-            found += compiled(_spots(definition, datatype))(value)
+    found = _read(resource, definition.expression, definition.kind, f"@{definition.url}", compiled)
     return found if texts else [row for row in found if row[1] not in ("text", "of-type")]
 
 
+def composite(parameter: Parameter, compiled: Compiled) -> Callable[[dict[str, Any]], list[Row]]:
+    """A function that gives the rows (family, "composite", rows of each component) of a resource."""
+    family = parameter.families[0]
+
+    def rows_of(resource: dict[str, Any]) -> list[Row]:
+        return [
+            (
+                family,
+                "composite",
+                tuple(_read(item, p.expression, p.kind, family, compiled) for p in parameter.components),
+            )
+            for item in _found(resource, parameter.expression)
+        ]
+
+    return rows_of
+
+
+def _found(focus: Any, expression: str) -> list[Node]:
+    try:
+        return fhirpath.compile(expression).evaluate(focus)
+    except Problem:
+        return []
+
+
+def _read(focus: Any, expression: str, kind: str, family: str, compiled: Compiled) -> list[Row]:
+    found: list[Row] = []
+    for node in _found(focus, expression):
+        datatype, value = node.type, node.value
+        if datatype.startswith("System."):
+            datatype = _PLAIN.get(datatype) or (_TEXT.get(kind, "") if isinstance(value, str) else "")
+            value = str(value) if datatype in ("date", "dateTime") else value
+        if value is not None and datatype:
+            found += compiled(_spots(family, kind, datatype))(value)
+    return found
+
+
 @lru_cache(maxsize=1024)
-def _spots(definition: Definition, datatype: str) -> tuple[Spot, ...]:
-    return tuple(of_leaf(Leaf((), f"@{definition.url}", datatype), definition.kind))
+def _spots(family: str, kind: str, datatype: str) -> tuple[Spot, ...]:
+    return tuple(of_leaf(Leaf((), family, datatype), kind))

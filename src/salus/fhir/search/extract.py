@@ -116,7 +116,8 @@ class Extractor:
         function = self._items.get((type_, code))
         if function is None:
             parameter = self.registry.parameters(type_)[code]
-            function = self._items[type_, code] = composite(parameter, self._reader)
+            made = composite if parameter.items else evaluated.composite
+            function = self._items[type_, code] = made(parameter, self._reader)
         return function(resource)
 
     def _compile(self, type_: str, *, texts: bool) -> Rows:

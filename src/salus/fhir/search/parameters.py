@@ -41,6 +41,7 @@ class Component(NamedTuple):
         targets: for references, the resource types asked for.
         spots: what is read from an item, by the path of the item's type; of the resource itself when `root`.
         root: the expression began with `%resource`.
+        expression: as it is defined.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Component(NamedTuple):
     targets: tuple[str, ...]
     spots: Mapping[str, tuple[Spot, ...]]
     root: bool
+    expression: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +145,10 @@ class Registry:
         return self._registered(type_).unindexed
 
     def engine(self, type_: str) -> tuple[Definition, ...]:
-        """Definitions for a type whose rows the FHIRPath engine finds."""
+        """Definitions for a type whose index rows the FHIRPath engine finds; composites have none."""
         bases = _bases(type_)
-        return tuple(one.definition for one in self.custom if one.engine and bases.intersection(one.definition.base))
+        found = (one.definition for one in self.custom if one.engine and one.definition.kind != "composite")
+        return tuple(definition for definition in found if bases.intersection(definition.base))
 
     def _registered(self, type_: str) -> _Registered:
         found = self._types.get(type_)
@@ -203,7 +206,9 @@ def _register(type_: str, custom: tuple[Custom, ...]) -> _Registered:
     closed = {spot.leaf.family for spot in every if not indexed(spot)}
     closed -= {spot.leaf.family for spot in every if indexed(spot)}
     closed |= {f"@{one.definition.url}" for one in added if one.engine and one.definition.kind == "token"}
-    known = {found.code: _parameter(type_, found, some, every, closed) for found, some in (*asked, *own)}
+    sure = [*asked, *((one.definition, some) for one, (_, some) in zip(added, own, strict=True) if one.ready)]
+    held = {(spot.leaf.family, spot.kind) for _, some in sure for spot in some}
+    known = {found.code: _parameter(type_, found, some, every, held, closed) for found, some in (*asked, *own)}
     for one in added:
         known[one.definition.code] = _custom(known[one.definition.code], one, closed)
     return _Registered(MappingProxyType(known), tuple(every), frozenset(closed))
@@ -215,16 +220,25 @@ def _custom(made: Parameter, one: Custom, closed: set[str]) -> Parameter:
     if one.engine:
         family = f"@{one.definition.url}"
         made = replace(made, families=(family,), unsupported="", low_cardinality=family in closed)
+        if one.definition.kind == "composite":
+            made = replace(made, items=(), components=_by_engine(one.definition, family))
     return made if one.ready else replace(made, unsupported="it is still being indexed")
 
 
-def _parameter(type_: str, found: Definition, read: list[Spot], every: list[Spot], closed: set[str]) -> Parameter:
+def _by_engine(found: Definition, family: str) -> tuple[Component, ...]:
+    parts = zip(found.components, found.kinds, strict=True)
+    return tuple(Component(kind, (family,), (), (), MappingProxyType({}), False, text) for (_, text), kind in parts)
+
+
+def _parameter(
+    type_: str, found: Definition, read: list[Spot], every: list[Spot], held: set[tuple[str, str]], closed: set[str]
+) -> Parameter:
     families = dict.fromkeys(spot.leaf.family for spot in read)
     for spot in read:
         families.update(dict.fromkeys(sibling.leaf.family for sibling in narrowed(spot, every)))
     if found.code in STORED | WORDY:
         families = {found.code: None}
-    items, parts = _components(type_, found, every, closed)
+    items, parts = _components(type_, found, every, held, closed)
     if items:
         families = {f"${found.code}": None}
     reason = ""
@@ -245,34 +259,59 @@ def _parameter(type_: str, found: Definition, read: list[Spot], every: list[Spot
 
 
 def _components(
-    type_: str, found: Definition, every: list[Spot], closed: set[str]
+    type_: str, found: Definition, every: list[Spot], held: set[tuple[str, str]], closed: set[str]
 ) -> tuple[tuple[Leaf, ...], tuple[Component, ...]]:
-    """Items and parts of a composite; none for other kinds."""
+    """Items and parts of a composite; none for other kinds, and for one that only the FHIRPath engine understands.
+
+    Args:
+        held: families and kinds in which the index has every value of every record.
+    """
     if found.kind != "composite":
         return (), ()
-    items = tuple(leaf for path in parse(found.expression) for leaf in leaves(type_, path))
-    held = {(spot.leaf.family, spot.kind) for spot in every}
-    return items, tuple(_component(type_, items, *part, held, closed) for part in found.components if items)
+    try:
+        items = tuple(leaf for path in parse(found.expression) for leaf in leaves(type_, path))
+        kinds = found.kinds or [
+            next(one.kind for one in table().parameters if one.url == u) for u, _ in found.components
+        ]
+        told = zip(found.components, kinds, strict=True)
+        parts = tuple(_component(type_, items, kind, text, every, held, closed) for (_, text), kind in told if items)
+    except Problem:
+        return (), ()
+    return items, parts
+
+
+def _below(item: Leaf, spot: Spot) -> str:
+    return f"{item.family}.{spot.leaf.family}" if item.family else spot.leaf.family
 
 
 def _component(
-    type_: str, items: tuple[Leaf, ...], url: str, expression: str, held: set[tuple[str, str]], closed: set[str]
+    type_: str,
+    items: tuple[Leaf, ...],
+    kind: str,
+    expression: str,
+    every: list[Spot],
+    held: set[tuple[str, str]],
+    closed: set[str],
 ) -> Component:
-    kind = next(one.kind for one in table().parameters if one.url == url)
     root = expression.startswith("%resource.")
     paths = parse(expression.removeprefix("%resource."))
     starts = (Leaf((), "", type_),) if root else items
     read = {start.datatype: tuple(read_by(start.datatype, paths, kind)) for start in starts}
     families = dict.fromkeys(spot.leaf.family for some in read.values() for spot in some)
-    narrowing = [
-        f"{start.family}.{spot.leaf.family}" if start.family else spot.leaf.family
+    whole = [
+        spot._replace(leaf=spot.leaf._replace(hops=(*start.hops, *spot.leaf.hops), family=_below(start, spot)))
         for start in starts
         for spot in read[start.datatype]
     ]
-    if any((family, kind) not in held or family in closed for family in narrowing):
+    narrowing = [spot.leaf.family for spot in whole]
+    if any((family, kind) not in held for family in narrowing):
+        narrowing = []
+    narrowing += [sibling.leaf.family for spot in whole for sibling in narrowed(spot, every) if narrowing]
+    if closed.intersection(narrowing):
         narrowing = []
     targets = tuple(sorted({target for some in read.values() for spot in some for target in spot.leaf.targets}))
-    return Component(kind, tuple(families), tuple(dict.fromkeys(narrowing)), targets, MappingProxyType(read), root)
+    narrow = tuple(dict.fromkeys(narrowing))
+    return Component(kind, tuple(families), narrow, targets, MappingProxyType(read), root, expression)
 
 
 def _targets(found: Definition, read: list[Spot]) -> tuple[str, ...]:

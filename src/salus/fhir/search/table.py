@@ -21,6 +21,7 @@ class Definition(msgspec.Struct, frozen=True, array_like=True):
         url: canonical URL.
         components: of a composite, in order: URL of the definition whose kind each part has, and the FHIRPath
             of the part below an item of `expression`.
+        kinds: of the components, where the table does not have those definitions.
     """
 
     code: str
@@ -29,6 +30,7 @@ class Definition(msgspec.Struct, frozen=True, array_like=True):
     expression: str
     url: str
     components: tuple[tuple[str, str], ...] = ()
+    kinds: tuple[str, ...] = ()
 
 
 class Table(msgspec.Struct, frozen=True):
