@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.served import PATIENCE, SALUS
 
 from salus.app.safety import DEMO_MARK
 from salus.cli import main
@@ -34,6 +37,26 @@ def folder(founded: Path, tmp_path: Path) -> Iterator[Path]:
     shutil.copytree(founded, copy)
     copy.chmod(0o700)
     return copy
+
+
+def test_the_installed_command_answers_a_shell(founded: Path, tmp_path: Path) -> None:
+    """Other tests run commands in their own process."""
+
+    def shell(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [SALUS, *words], input=stdin, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+
+    listed = shell("access", "matrix", "--json", "--data-dir", founded)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "physician" in {json.loads(line)["role"] for line in listed.stdout.splitlines()}
+    absent = shell("access", "matrix", "--data-dir", tmp_path / "nothing")
+    assert (absent.returncode, absent.stdout) == (2, "")
+    assert absent.stderr.startswith("salus: ")
+    refused = shell("user", "add", "ada", "--role", "physician", "--data-dir", founded, stdin="password1234\n")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "password1234" not in refused.stderr
+    assert "easy to guess" in refused.stderr
 
 
 def test_init_makes_a_private_folder_and_says_where_the_root_key_is(founded: Path) -> None:

@@ -3,18 +3,25 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
+from click.testing import CliRunner
+
+from salus.cli import main
 
 SALUS = Path(sys.executable).with_name("salus")
 
@@ -51,14 +58,26 @@ def until(seen: Callable[[], object], what: Callable[[], str] = lambda: "it did 
         time.sleep(0.02)
 
 
+_only = threading.Lock()
+
+
 def salus(*arguments: str | Path, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the command line."""
-    done = subprocess.run(
-        [SALUS, *map(str, arguments)], input=stdin, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    """Run a command, beside whatever is served, in this process: to start another takes longer than most commands do.
+
+    In a thread of its own, since the caller's may have an event loop, and one at a time, since standard output is
+    caught. What it changes of the process (environment, how garbage is looked for) ends with it. What a shell gets from
+    the installed command is tried in `tests/stories/test_starting_up.py`.
+    """
+    words, looking = [str(word) for word in arguments], gc.get_threshold()
+    with _only, patch.dict(os.environ), ThreadPoolExecutor(1) as apart:
+        done = apart.submit(CliRunner().invoke, main, words, input=stdin).result()
+    gc.unfreeze()
+    gc.set_threshold(*looking)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
     if check:
-        assert done.returncode == 0, done.stderr
-    return done
+        assert done.exit_code == 0, done.stderr
+    return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
 
 
 class Served:
