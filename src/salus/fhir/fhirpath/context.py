@@ -87,7 +87,7 @@ class Context(msgspec.Struct, eq=False, gc=False):
     left: int
     focus: Collection
     index: int | None = None
-    total: Collection = msgspec.field(default_factory=list)
+    total: Collection | None = None
     moment: datetime | None = None
     entries: dict[str, Node] | None = None
 
@@ -107,9 +107,12 @@ class Context(msgspec.Struct, eq=False, gc=False):
         Raises:
             Problem: TOO_COSTLY when it is longer than FHIR allows, or the budget is used up.
         """
-        if len(text) > LONGEST_TEXT:
+        size = len(text)
+        if size > LONGEST_TEXT:
             raise Problem(Kind.TOO_COSTLY, "The expression makes a text of more than 1 MB.")
-        self.spend(1 + (len(text) >> 6))
+        self.left -= 1 + (size >> 6)
+        if self.left < 0:
+            self.spend(0)
         return text
 
     @property

@@ -24,6 +24,7 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _LARGEST: Final = 2**31 - 1
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "1", "1.0"})
+_WRITTEN: Final = frozenset({int, Temporal, Quantity})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "0", "0.0"})
 
 
@@ -32,17 +33,15 @@ def _number(value: Any) -> Any:
 
 
 def _moment(kind: str) -> Callable[[Any], Any]:
-    def read(value: Any) -> Temporal | None:
-        return temporal.parse(kind, value) if type(value) is str else None
-
-    return read
+    parse = temporal.parse
+    return lambda value: parse(kind, value) if type(value) is str else None
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-_READERS: Final[dict[str, Callable[[Any], Any]]] = {
+READERS: Final[dict[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(PRIMITIVES, _same),
     **{f"System.{name}": _same for name in (*SYSTEM, "TypeInfo")},
     "decimal": _number,
@@ -54,7 +53,7 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
-TEXTS: Final = frozenset(name for name, reader in _READERS.items() if reader is _same) - {
+TEXTS: Final = frozenset(name for name, reader in READERS.items() if reader is _same) - {
     *("boolean", "integer", "positiveInt", "unsignedInt")
 }
 """Primitives whose plain value is the text that JSON has."""
@@ -68,24 +67,22 @@ def system(item: Any) -> Any:
     """
     if type(item) is not Node:
         return item
-    reader = _READERS.get(item.type)
+    reader = READERS.get(item.type)
     return item if reader is None else reader(item.value)
 
 
 def type_name(value: Any) -> str:
     """`System.` type of a plain value."""
-    if isinstance(value, (Temporal,)):
-        return f"System.{value.kind}"
-    return "System." + _NAMES.get(type(value), "Any")
+    return f"System.{value.kind}" if type(value) is Temporal else _NAMES.get(type(value), "System.Any")
 
 
 _NAMES: Final = {
-    bool: "Boolean",
-    int: "Integer",
-    Decimal: "Decimal",
-    str: "String",
-    Quantity: "Quantity",
-    TypeInfo: "TypeInfo",
+    bool: "System.Boolean",
+    int: "System.Integer",
+    Decimal: "System.Decimal",
+    str: "System.String",
+    Quantity: "System.Quantity",
+    TypeInfo: "System.TypeInfo",
 }
 
 
@@ -99,7 +96,8 @@ def single(items: Collection) -> Any:
         return None
     if len(items) > 1:
         fault("a single value is needed where there are several")
-    return system(items[0])
+    item = items[0]
+    return system(item) if type(item) is Node else item
 
 
 def truth(items: Collection) -> bool | None:
@@ -118,6 +116,8 @@ def text_of(items: Collection) -> str | None:
     Raises:
         Problem: INCORRECT for several values, or one that is no string.
     """
+    if len(items) == 1 and type(items[0]) is str:
+        return items[0]
     value = single(items)
     if value is not None and type(value) is not str:
         fault("a string is needed")
@@ -130,6 +130,8 @@ def integer_of(items: Collection) -> int | None:
     Raises:
         Problem: INCORRECT for several values, or one that is no whole number.
     """
+    if len(items) == 1 and type(items[0]) is int:
+        return items[0]
     value = single(items)
     if value is not None and type(value) is not int:
         fault("a whole number is needed")
@@ -190,11 +192,14 @@ def to_quantity(value: Any) -> Quantity | None:
 
 def to_string(value: Any) -> str | None:
     """https://hl7.org/fhirpath/N1/#tostring-string."""
-    if type(value) is bool:
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[no-any-return]
+    if kind is bool:
         return "true" if value else "false"
-    if type(value) is Decimal:
+    if kind is Decimal:
         return f"{value:f}"
-    return str(value) if isinstance(value, (str, int, Temporal, Quantity)) else None
+    return str(value) if kind in _WRITTEN else None
 
 
 def to_temporal(kind: str, value: Any) -> Temporal | None:

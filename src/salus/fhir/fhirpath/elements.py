@@ -68,11 +68,12 @@ def table(path: str) -> Elements:
 
 def is_resource(name: str) -> bool:
     """Whether a type is a resource type of R4."""
-    return name in _resources()  # not remembered by name: content may name anything
+    return name in resources()  # not remembered by name: content may name anything
 
 
 @cache
-def _resources() -> frozenset[str]:
+def resources() -> frozenset[str]:
+    """The resource types of R4."""
     return frozenset(name for name, kind in structure().types.items() if kind.kind == "resource")
 
 

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """When two things are equal, and when they are equivalent (https://hl7.org/fhirpath/N1/#equality).
 
-Equality may have no answer: dates of different precision, quantities of different dimension. Sets (`distinct`, `|`,
-`intersect`) need yes or no, so there what has no answer counts as different.
+Equality may have no answer: dates of different precision, quantities of different dimension. For sets, which need yes
+or no, see `salus.fhir.fhirpath.uniqueness`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from salus.fhir.fhirpath import quantity, temporal
 from salus.fhir.fhirpath.context import Collection, Context
-from salus.fhir.fhirpath.convert import TEXTS, system
+from salus.fhir.fhirpath.convert import system
 from salus.fhir.fhirpath.node import Node
-from salus.fhir.fhirpath.quantity import Quantity, decimals, magnitude
+from salus.fhir.fhirpath.quantity import Quantity, decimals
 from salus.fhir.fhirpath.temporal import Temporal
+from salus.fhir.fhirpath.uniqueness import frozen_node
 
 NUMBERS: Final = frozenset({int, Decimal})
 
@@ -42,7 +42,7 @@ def same(left: Any, right: Any, ctx: Context) -> bool | None:
     kind, there = type(one), type(other)
     if kind is Node or there is Node or one is None or other is None:
         if type(left) is Node and type(right) is Node:
-            return _frozen_node(left, ctx) == _frozen_node(right, ctx)
+            return frozen_node(left, ctx) == frozen_node(right, ctx)
         return False
     if kind is there:
         if kind is Temporal:
@@ -68,57 +68,6 @@ def _same_moment(one: Temporal, other: Temporal) -> bool | None:
 
 def _as_quantity(value: Any) -> Quantity:
     return value if type(value) is Quantity else Quantity(Decimal(value), "1")
-
-
-def key(item: Any, ctx: Context) -> Hashable:
-    """A value that is the same for equal items only: for sets."""
-    value = item.value if type(item) is Node and item.type in TEXTS else system(item)
-    kind = type(value)
-    if kind is str:
-        return cast(Hashable, value)
-    if kind is bool:
-        return ("boolean", value)
-    if kind is Temporal:
-        moment = temporal.utc(value)
-        return ("time" if moment.kind == "Time" else "date", moment.parts, moment.zone is None)
-    if kind is Quantity:
-        return magnitude(value)
-    if kind is Node or value is None:
-        return _frozen_node(item, ctx)
-    return frozen(value, ctx)  # content that breaks R4 has objects where texts belong
-
-
-def _frozen_node(node: Node, ctx: Context) -> Hashable:
-    return frozen(node.value, ctx), frozen(node.sibling, ctx)
-
-
-def frozen(value: Any, ctx: Context) -> Hashable:
-    """JSON as a hashable value, in which the order of names does not matter. Draws on the budget."""
-    kind = type(value)
-    if kind is dict:
-        ctx.spend(len(value))
-        return frozenset((name, frozen(inner, ctx)) for name, inner in value.items())
-    if kind is list:
-        ctx.spend(len(value))
-        return tuple(frozen(inner, ctx) for inner in value)
-    return (kind, value) if kind is bool else value
-
-
-def distinct(items: Collection, ctx: Context) -> Collection:
-    """Items without repetition; the first of equal ones stays."""
-    seen: set[Hashable] = set()
-    found = []
-    for item in items:
-        mark = key(item, ctx)
-        if mark not in seen:
-            seen.add(mark)
-            found.append(item)
-    return found
-
-
-def keys(items: Collection, ctx: Context) -> set[Hashable]:
-    """The marks of a set of items."""
-    return {key(item, ctx) for item in items}
 
 
 def equivalent(left: Collection, right: Collection, ctx: Context) -> bool:
@@ -159,7 +108,7 @@ def alike(left: Any, right: Any, ctx: Context) -> bool:
     if kind is Node:
         return _alike_json(one.value, other.value, ctx)
     if one is None:
-        return _frozen_node(left, ctx) == _frozen_node(right, ctx)
+        return frozen_node(left, ctx) == frozen_node(right, ctx)
     return bool(one == other)
 
 

@@ -9,10 +9,12 @@ from typing import Any, Final
 from salus.fhir.fhirpath.compiler import Compiler
 from salus.fhir.fhirpath.constants import collection
 from salus.fhir.fhirpath.context import NOTHING, Collection, Context, Environment
-from salus.fhir.fhirpath.convert import system, type_name
+from salus.fhir.fhirpath.convert import READERS, system, type_name
+from salus.fhir.fhirpath.elements import resources
 from salus.fhir.fhirpath.functions.calling import Step
-from salus.fhir.fhirpath.node import Node, resource_type
+from salus.fhir.fhirpath.node import Node
 from salus.fhir.fhirpath.parser import parse
+from salus.fhir.fhirpath.syntax import Path
 from salus.kernel.errors import Kind, Problem
 
 # Compiled expressions that stay, and the length of one; together they bound the memory that strangers can fill.
@@ -27,11 +29,12 @@ class Expression:
         text: as it was written.
     """
 
-    __slots__ = ("_step", "text")
+    __slots__ = ("_plain", "_step", "text")
 
-    def __init__(self, text: str, step: Step) -> None:
+    def __init__(self, text: str, step: Step, plain: Step) -> None:
         self.text = text
         self._step = step
+        self._plain = plain
 
     def evaluate(self, focus: Any, *, environment: Environment = NOTHING) -> list[Node]:
         """Everything that the expression finds.
@@ -47,19 +50,26 @@ class Expression:
             Problem: INCORRECT when the expression cannot be evaluated on this; TOO_COSTLY when it goes beyond its
             budget.
         """
-        found = self._run(focus, environment)
-        for item in found:
-            if type(item) is not Node:
-                return [one if type(one) is Node else Node(one, type_name(one)) for one in found]
-        return found.copy()
+        found = self._run(self._step, focus, environment)
+        if len(found) == 1:
+            only = found[0]
+            return [only if type(only) is Node else Node(only, type_name(only))]
+        return [item if type(item) is Node else Node(item, type_name(item)) for item in found]
 
     def values(self, focus: Any, *, environment: Environment = NOTHING) -> list[Any]:
         """As `evaluate`, but plain values: `bool`, `int`, `Decimal`, `str`, `Temporal`, `Quantity`; JSON for the rest.
 
         A primitive without value is left out.
         """
-        found = [system(item) for item in self._run(focus, environment)]
-        return [item.value if type(item) is Node else item for item in found if item is not None]
+        found = []
+        for item in self._run(self._plain, focus, environment):
+            value = item
+            if type(item) is Node:
+                reader = READERS.get(item.type)
+                value = reader(item.value) if reader else item.value
+            if value is not None:
+                found.append(value)
+        return found
 
     def holds(self, focus: Any, *, environment: Environment = NOTHING) -> bool:
         """Whether a constraint is kept (https://hl7.org/fhir/R4/conformance-rules.html#constraints).
@@ -71,19 +81,20 @@ class Expression:
         Raises:
             Problem: as `evaluate`.
         """
-        found = self._run(focus, environment)
+        found = self._run(self._plain, focus, environment)
         return bool(found) and not (len(found) == 1 and system(found[0]) is False)
 
-    def _run(self, focus: Any, environment: Environment) -> Collection:
+    def _run(self, step: Step, focus: Any, environment: Environment) -> Collection:
         origin: Collection
         if type(focus) is dict:
-            origin = [Node(focus, resource_type(focus))]
+            name = focus.get("resourceType")
+            origin = [Node(focus, name if type(name) is str and name in resources() else "Resource")]
         elif type(focus) is Node and not focus.type.startswith("System."):
             origin = [focus]
         else:
             origin = collection(focus)
         try:
-            return self._step(origin, Context(origin, environment, environment.most_nodes, origin))
+            return step(origin, Context(origin, environment, environment.most_nodes, origin))
         except RecursionError:
             raise Problem(Kind.TOO_COSTLY, "The expression goes too deep.") from None
 
@@ -106,7 +117,9 @@ def compile(text: str, *, strict: bool = False) -> Expression:  # noqa: A001 - t
 
 
 def _compiled(text: str, strict: bool) -> Expression:
-    return Expression(text, Compiler(strict=strict).step(parse(text)))
+    syntax, compiler = parse(text), Compiler(strict=strict)
+    step = compiler.step(syntax)
+    return Expression(text, step, compiler.step(syntax, plain=True) if isinstance(syntax, Path) else step)
 
 
 _kept = lru_cache(maxsize=_KEPT)(_compiled)

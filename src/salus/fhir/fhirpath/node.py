@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from salus.fhir.fhirpath.elements import Element, is_resource, table
+from salus.fhir.fhirpath.elements import Element, is_resource, resources, table
 
 
 class Node(msgspec.Struct, eq=False, gc=False):
@@ -91,13 +91,22 @@ class Node(msgspec.Struct, eq=False, gc=False):
         for key, value in inside.items():
             form = forms.get(key)
             if form is not None:
-                under, kind = form[1], form[2]
-                if type(value) is dict and kind != "Resource":
+                _, under, kind = form
+                shape = type(value)
+                if kind == "Resource":
+                    append(self, key, kind, value, None, found)
+                elif shape is dict or (shape is str and under not in inside):
                     found.append(Node(value, kind, self, key))
+                elif shape is list and under not in inside:
+                    at = 0
+                    for one in value:
+                        if one is not None:
+                            found.append(Node(one, kind, self, key, at))
+                        at += 1  # noqa: SIM113 - counting by hand takes half as long as `enumerate`
                 else:
-                    _append(self, key, kind, value, inside.get(under) if under else None, found)
+                    append(self, key, kind, value, inside.get(under) if under else None, found)
             elif key[:1] == "_" and key[1:] in forms and key[1:] not in inside:
-                _append(self, key[1:], forms[key[1:]][2], None, value, found)
+                append(self, key[1:], forms[key[1:]][2], None, value, found)
         return found
 
 
@@ -114,7 +123,7 @@ def root(resource: dict[str, Any], type_: str = "") -> Node:
 def resource_type(resource: dict[str, Any]) -> str:
     """Type that a resource names, `Resource` if R4 does not know it."""
     name = resource.get("resourceType")
-    return name if type(name) is str and is_resource(name) else "Resource"
+    return name if type(name) is str and name in resources() else "Resource"
 
 
 def collect(element: Element, node: Node, out: list[Any]) -> None:
@@ -132,7 +141,7 @@ def collect(element: Element, node: Node, out: list[Any]) -> None:
         key, under, kind = element.forms[0]
         value = inside.get(key)
         if value is not None or under in inside:
-            _append(node, key, kind, value, inside.get(under) if under else None, out)
+            append(node, key, kind, value, inside.get(under) if under else None, out)
         return
     by_key = element.by_key
     for key, value in inside.items():
@@ -141,18 +150,28 @@ def collect(element: Element, node: Node, out: list[Any]) -> None:
             if type(value) is dict:
                 out.append(Node(value, form[2], node, key))
             else:
-                _append(node, key, form[2], value, inside.get(form[1]) if form[1] else None, out)
+                append(node, key, form[2], value, inside.get(form[1]) if form[1] else None, out)
         elif key[:1] == "_" and key[1:] in by_key and key[1:] not in inside:
-            _append(node, key[1:], by_key[key[1:]][2], None, value, out)
+            append(node, key[1:], by_key[key[1:]][2], None, value, out)
 
 
-def _append(node: Node, key: str, kind: str, value: Any, sibling: Any, out: list[Any]) -> None:
+def append(node: Node, key: str, kind: str, value: Any, sibling: Any, out: list[Any]) -> None:
+    """Append the nodes of what stands under one name, however it stands there.
+
+    Args:
+        node: whose children are wanted.
+        key: JSON name.
+        kind: type of the element.
+        value: under that name.
+        sibling: under the name with an underscore.
+        out: gets them, in order.
+    """
     if type(value) is list and sibling is None and kind != "Resource":
         for index, item in enumerate(value):
             if item is not None:
                 out.append(Node(item, kind, node, key, index))
         return
-    if type(value) is list or type(sibling) is list:
+    if type(value) is list or (value is None and type(sibling) is list):
         values = value if type(value) is list else ()
         beside = sibling if type(sibling) is list else ()
         for index in range(max(len(values), len(beside))):

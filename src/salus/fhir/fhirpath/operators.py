@@ -8,13 +8,14 @@ is empty, as the specification asks.
 from __future__ import annotations
 
 import decimal
+import operator
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from salus.fhir.fhirpath import calendar, equality, quantity, temporal
+from salus.fhir.fhirpath import calendar, equality, quantity, temporal, uniqueness
 from salus.fhir.fhirpath.context import Collection, Context, fault
-from salus.fhir.fhirpath.convert import TEXTS, fits, single, text_of, truth
+from salus.fhir.fhirpath.convert import fits, single, system, text_of, truth
 from salus.fhir.fhirpath.equality import NUMBERS
 from salus.fhir.fhirpath.node import Node
 from salus.fhir.fhirpath.quantity import Quantity
@@ -31,6 +32,7 @@ EXACT: Final = decimal.Context(
 TRUE: Final[Collection] = [True]
 FALSE: Final[Collection] = [False]
 EMPTY: Final[Collection] = []
+_SIMPLE: Final = frozenset({str, int, Decimal})  # types that Python compares as FHIRPath does
 _SHORT: Final = 256  # characters of a text that is not worth counting
 
 
@@ -43,6 +45,8 @@ def boolean(value: bool | None) -> Collection:
 
 
 def _equal(left: Collection, right: Collection, ctx: Context) -> Collection:
+    if len(left) == 1 == len(right) and type(left[0]) is type(right[0]) in _SIMPLE:
+        return TRUE if left[0] == right[0] else FALSE
     return boolean(equality.equal(left, right, ctx))
 
 
@@ -66,23 +70,31 @@ def order(one: Any, other: Any) -> int | None:
         Problem: INCORRECT when they are of types that have no common order.
     """
     kind, there = type(one), type(other)
-    if (kind in NUMBERS and there in NUMBERS) or (kind is str and there is str):
-        return int(one > other) - int(one < other)
     if kind is Temporal and there is Temporal and (one.kind == "Time") == (other.kind == "Time"):
         return temporal.compare(one, other)
+    if (kind in NUMBERS and there in NUMBERS) or (kind is str and there is str):
+        return int(one > other) - int(one < other)
     if Quantity in (kind, there) and {kind, there} <= {Quantity, int, Decimal}:
         first, second = (v if type(v) is Quantity else Quantity(Decimal(v), "1") for v in (one, other))
         return quantity.compare(first, second)
     return fault("values of these types have no order")
 
 
-def _ordered(holds: Callable[[int], bool]) -> Operator:
+def _ordered(holds: Callable[[Any, Any], bool]) -> Operator:
+    """A comparison, of values that Python orders or of what `order` says against nought."""
+
     def run(left: Collection, right: Collection, _: Context) -> Collection:
-        one, other = single(left), single(right)
+        one, other = left[0] if len(left) == 1 else single(left), right[0] if len(right) == 1 else single(right)
+        if type(one) is type(other):
+            if type(one) in _SIMPLE:
+                return TRUE if holds(one, other) else FALSE
+            if type(one) is Temporal and temporal.alike(one, other):
+                return TRUE if holds(one.parts, other.parts) else FALSE
+        one, other = system(one), system(other)
         if one is None or other is None:
             return EMPTY
         found = order(one, other)
-        return EMPTY if found is None else boolean(holds(found))
+        return EMPTY if found is None else TRUE if holds(found, 0) else FALSE
 
     return run
 
@@ -97,11 +109,16 @@ def number(value: Any) -> Collection:
     return [value] if value.is_finite() else EMPTY
 
 
-def _arithmetic(numbers: Callable[[Any, Any], Any], others: Callable[[Any, Any, bool], Any]) -> Operator:
+def _arithmetic(
+    integers: Callable[[int, int], Any],
+    decimals: Callable[[Any, Any], Any],
+    others: Callable[[Any, Any, bool], Any],
+) -> Operator:
     """An operator on numbers that may mean something for other types too.
 
     Args:
-        numbers: of two int or two Decimal; None for a division by zero.
+        integers: of two whole numbers; None for a division by zero.
+        decimals: of two numbers, in the context `EXACT`; None for a division by zero.
         others: of any two values, and whether the right one comes from FHIR; raises a Problem.
     """
 
@@ -111,12 +128,10 @@ def _arithmetic(numbers: Callable[[Any, Any], Any], others: Callable[[Any, Any, 
             return EMPTY
         kind, there = type(one), type(other)
         try:
+            if kind in NUMBERS and there in NUMBERS:
+                found = integers(one, other) if kind is int and there is int else decimals(one, other)
+                return EMPTY if found is None or (type(found) is int and not fits(found)) else [found]
             with decimal.localcontext(EXACT):
-                if kind in NUMBERS and there in NUMBERS:
-                    if kind is not there:
-                        one, other = Decimal(one), Decimal(other)
-                    found = numbers(one, other)
-                    return EMPTY if found is None else number(found)
                 found = others(one, other, type(right[0]) is Node)
         except decimal.DecimalException:
             return EMPTY
@@ -176,36 +191,31 @@ def _only_numbers(_: Any, __: Any, ___: bool) -> Any:
     return fault("numbers are needed")
 
 
-def _divided(one: Any, other: Any) -> Any:
-    return Decimal(one) / Decimal(other) if other else None
+def _divided(one: int | Decimal, other: int | Decimal) -> Decimal | None:
+    return EXACT.divide(one, other) if other else None
 
 
-def _whole(one: Any, other: Any) -> Any:
-    if not other:
-        return None
-    return (
-        int(one // other) if type(one) is Decimal else abs(one) // abs(other) * (1 if (one < 0) == (other < 0) else -1)
-    )
+def _whole(one: int, other: int) -> int | None:
+    return abs(one) // abs(other) * (1 if (one < 0) == (other < 0) else -1) if other else None
 
 
-def _remainder(one: Any, other: Any) -> Any:
-    if not other:
-        return None
-    return one % other if type(one) is Decimal else abs(one) % abs(other) * (-1 if one < 0 else 1)
+def _whole_part(one: int | Decimal, other: int | Decimal) -> int | None:
+    return int(EXACT.divide_int(one, other)) if other else None
+
+
+def _remainder(one: int, other: int) -> int | None:
+    return abs(one) % abs(other) * (-1 if one < 0 else 1) if other else None
+
+
+def _rest(one: int | Decimal, other: int | Decimal) -> Decimal | None:
+    return EXACT.remainder(one, other) if other else None
 
 
 def _joined(left: Collection, right: Collection, ctx: Context) -> Collection:
-    made = _text(left) + _text(right)
+    one = left[0] if len(left) == 1 and type(left[0]) is str else text_of(left) or ""
+    other = right[0] if len(right) == 1 and type(right[0]) is str else text_of(right) or ""
+    made = one + other
     return [made if len(made) < _SHORT else ctx.text(made)]
-
-
-def _text(items: Collection) -> str:
-    if len(items) == 1:
-        item = items[0]
-        value = item.value if type(item) is Node and item.type in TEXTS else item
-        if type(value) is str:
-            return value
-    return text_of(items) or ""
 
 
 def negative(items: Collection, _: Context) -> Collection:
@@ -232,7 +242,7 @@ def positive(items: Collection, _: Context) -> Collection:
 
 
 def _united(left: Collection, right: Collection, ctx: Context) -> Collection:
-    return equality.distinct(left + right, ctx)
+    return uniqueness.distinct(left + right, ctx)
 
 
 def _within(left: Collection, right: Collection, ctx: Context) -> Collection:
@@ -240,7 +250,7 @@ def _within(left: Collection, right: Collection, ctx: Context) -> Collection:
         return EMPTY
     if len(left) > 1:
         return fault("`in` takes a single value on its left")
-    return boolean(equality.key(left[0], ctx) in equality.keys(right, ctx))
+    return boolean(uniqueness.key(left[0], ctx) in uniqueness.keys(right, ctx))
 
 
 def _containing(left: Collection, right: Collection, ctx: Context) -> Collection:
@@ -263,16 +273,16 @@ OPERATORS: Final[dict[str, Operator]] = {
     "!=": _unequal,
     "~": _equivalent,
     "!~": _not_equivalent,
-    "<": _ordered(lambda found: found < 0),
-    "<=": _ordered(lambda found: found <= 0),
-    ">": _ordered(lambda found: found > 0),
-    ">=": _ordered(lambda found: found >= 0),
-    "+": _arithmetic(lambda a, b: a + b, _sum),
-    "-": _arithmetic(lambda a, b: a - b, _difference),
-    "*": _arithmetic(lambda a, b: a * b, _product),
-    "/": _arithmetic(_divided, _quotient),
-    "div": _arithmetic(_whole, _only_numbers),
-    "mod": _arithmetic(_remainder, _only_numbers),
+    "<": _ordered(operator.lt),
+    "<=": _ordered(operator.le),
+    ">": _ordered(operator.gt),
+    ">=": _ordered(operator.ge),
+    "+": _arithmetic(operator.add, EXACT.add, _sum),
+    "-": _arithmetic(operator.sub, EXACT.subtract, _difference),
+    "*": _arithmetic(operator.mul, EXACT.multiply, _product),
+    "/": _arithmetic(_divided, _divided, _quotient),
+    "div": _arithmetic(_whole, _whole_part, _only_numbers),
+    "mod": _arithmetic(_remainder, _rest, _only_numbers),
     "&": _joined,
     "|": _united,
     "in": _within,

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of an expression after reading: plain values, no behaviour."""
+"""The parts of an expression after reading."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+
+from salus.fhir.fhirpath.lexer import wrong
 
 
 class Literal(NamedTuple):
@@ -51,7 +53,7 @@ class Path(NamedTuple):
     """A start and what is done to it in turn; without a start, it begins at `$this`."""
 
     start: Syntax | None
-    steps: tuple[Member | Call | Indexer, ...]
+    steps: tuple[Part, ...]
 
 
 class Sign(NamedTuple):
@@ -79,4 +81,19 @@ class TypeTest(NamedTuple):
     at: int
 
 
+Part = Member | Call | Indexer
 Syntax = Literal | Variable | Constant | Path | Sign | Binary | TypeTest
+
+
+def type_argument(call: Call) -> str:
+    """The name of a type, written where arguments are: `ofType(Quantity)`.
+
+    Raises:
+        Problem: INCORRECT when something else stands there.
+    """
+    argument = call.arguments[0] if len(call.arguments) == 1 else None
+    if isinstance(argument, Path) and argument.start is None:
+        names = [part.name for part in argument.steps if isinstance(part, Member)]
+        if len(names) == len(argument.steps):
+            return ".".join(names)
+    return wrong(call.at, "this function takes the name of a type")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 _DATE: Final = r"(?P<year>[0-9]{4})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2}))?)?"
@@ -22,6 +22,7 @@ _TIME_FORM: Final = re.compile(rf"T?{_CLOCK}")
 # Places east and west of which nobody keeps time: https://hl7.org/fhir/R4/datatypes.html#dateTime.
 EARLIEST_ZONE: Final = 14 * 60
 LATEST_ZONE: Final = -12 * 60
+_TWO: Final[dict[int | Decimal, str]] = {number: f"{number:02}" for number in range(60)}
 _LONGEST: Final = 64  # characters; what is longer has more digits than any clock
 
 
@@ -39,15 +40,17 @@ class Temporal(NamedTuple):
     zone: int | None = None
 
     def __str__(self) -> str:
-        if self.kind == "Time":
-            return _clock(self.parts)
-        days, clock = self.parts[:3], self.parts[3:]
-        text = "-".join(f"{part:0{4 if at == 0 else 2}d}" for at, part in enumerate(days) if isinstance(part, int))
-        if clock:
-            text += "T" + _clock(clock)
-        if self.zone is not None:
-            text += zone_text(self.zone)
-        return text
+        kind, parts, zone = self
+        if kind == "Time":
+            return _clock(parts)
+        text = f"{parts[0]:04}"
+        if len(parts) > 2:
+            text = f"{text}-{_TWO[parts[1]]}-{_TWO[parts[2]]}"
+        elif len(parts) > 1:
+            text = f"{text}-{_TWO[parts[1]]}"
+        if len(parts) > 3:
+            text += "T" + _clock(parts[3:])
+        return text if zone is None else text + zone_text(zone)
 
 
 def zone_text(zone: int) -> str:
@@ -69,11 +72,10 @@ def parse(kind: str, text: str) -> Temporal | None:
         the value, or None when the text is none or names no real day or time. A second of 60 (FHIR allows leap
         seconds) counts as the last one of its minute.
     """
-    return _parse(kind, text) if len(text) <= _LONGEST else None
+    return _READERS[kind](text) if len(text) <= _LONGEST else None
 
 
-@lru_cache(maxsize=4096)
-def _parse(kind: str, text: str) -> Temporal | None:
+def _read(kind: str, text: str) -> Temporal | None:
     form = {"Date": _DATE_FORM, "DateTime": _DATE_TIME_FORM, "Time": _TIME_FORM}[kind]
     match = form.fullmatch(text)
     if match is None:
@@ -91,6 +93,10 @@ def _parse(kind: str, text: str) -> Temporal | None:
         return None  # an hour of no day
     value = Temporal(kind, tuple(parts), zone)
     return _leap(value) if _real(value) else None
+
+
+# One for each kind: a cache looks up a single text in half the time.
+_READERS: Final = {kind: lru_cache(maxsize=2048)(partial(_read, kind)) for kind in ("Date", "DateTime", "Time")}
 
 
 def of_moment(moment: datetime) -> Temporal:
@@ -117,6 +123,13 @@ def utc(value: Temporal) -> Temporal:
     return Temporal("DateTime", kept + value.parts[5:], 0)
 
 
+def alike(left: Temporal, right: Temporal) -> bool:
+    """Whether two values say the same kind of thing to the same precision, so that their components tell the order."""
+    kind, mine, here = left
+    other, his, there = right
+    return here == there and len(mine) == len(his) and (kind == "Time") == (other == "Time")
+
+
 def compare(left: Temporal, right: Temporal) -> int | None:
     """-1, 0 or 1; None when the two differ in precision, or in knowing their zone, and are equal so far.
 
@@ -124,8 +137,8 @@ def compare(left: Temporal, right: Temporal) -> int | None:
         left: any value.
         right: a value of the same kind, or a Date against a DateTime.
     """
-    if left.zone == right.zone and len(left.parts) == len(right.parts):
-        return int(left.parts > right.parts) - int(left.parts < right.parts)
+    if alike(left, right):
+        return (left.parts > right.parts) - (left.parts < right.parts)
     slack = 0
     if left.kind != "Time":
         if (left.zone is None) != (right.zone is None):
@@ -161,12 +174,11 @@ def _minutes(value: Temporal) -> int:
 
 
 def _clock(parts: tuple[int | Decimal, ...]) -> str:
-    said = []
-    for part in parts:
-        whole = int(part)
-        fraction = str(part).partition(".")[2] if isinstance(part, Decimal) else ""
-        said.append(f"{whole:02d}" + (f".{fraction}" if fraction else ""))
-    return ":".join(said)
+    if len(parts) < 3:
+        return f"{_TWO[parts[0]]}:{_TWO[parts[1]]}" if len(parts) > 1 else _TWO[parts[0]]
+    second = str(parts[2]) if parts[2] >= 1 else f"{parts[2]:f}"  # the one that never writes an exponent is slow
+    pad = "0" if second[1:2] in ("", ".") else ""
+    return f"{_TWO[parts[0]]}:{_TWO[parts[1]]}:{pad}{second}"
 
 
 def _zone(text: str | None) -> int | None:

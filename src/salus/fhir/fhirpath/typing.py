@@ -40,9 +40,11 @@ class TypeTester(NamedTuple):
             return bool(self.system) and self.system in (type_name(item), "System.Any")
         if not self.fhir:
             return False
-        if exactly and item.type in PRIMITIVES:
-            return item.type == self.fhir
-        return is_a(item.type, self.fhir)
+        return self.takes(item.type) if exactly else is_a(item.type, self.fhir)
+
+    def takes(self, kind: str) -> bool:
+        """Whether elements of a FHIR type count as this one for `as` and `ofType`."""
+        return kind == self.fhir if kind in PRIMITIVES else bool(self.fhir) and is_a(kind, self.fhir)
 
 
 def meaning(name: str, place: int, *, loose: bool = False) -> TypeTester:

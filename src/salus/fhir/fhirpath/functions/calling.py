@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, NamedTuple
 
 from salus.fhir.fhirpath.context import Collection, Context
@@ -30,6 +31,14 @@ class SortKey:
         return self.step(items, ctx)
 
 
+class Input(Enum):
+    """What a function needs of its input."""
+
+    ELEMENTS = "the elements"
+    VALUES = "what they say, and so of its arguments"
+    AS_ASKED = "what is needed of its result, which is a part of its input"
+
+
 class Function(NamedTuple):
     """A function.
 
@@ -37,38 +46,48 @@ class Function(NamedTuple):
         least: number of arguments it needs.
         most: number of arguments it takes.
         build: makes the step from the compiled arguments.
+        asks: what it needs of its input.
     """
 
     least: int
     most: int
     build: Callable[[list[Step]], Step]
+    asks: Input = Input.ELEMENTS
 
 
-def plain(run: Step) -> Function:
+def plain(run: Step, asks: Input = Input.ELEMENTS) -> Function:
     """A function without arguments."""
-    return Function(0, 0, lambda _: run)
+    return Function(0, 0, lambda _: run, asks)
 
 
-def eager(run: Callable[..., Collection], least: int, most: int | None = None) -> Function:
+def eager(
+    run: Callable[..., Collection], least: int, most: int | None = None, asks: Input = Input.ELEMENTS
+) -> Function:
     """A function whose arguments are values. They are evaluated against `$this`, not against its input.
 
     Args:
         run: takes the input, the evaluation, and a collection for each argument.
         least: number of arguments it needs.
         most: number it takes, if more than it needs.
+        asks: what it needs of its input.
     """
 
     def build(arguments: list[Step]) -> Step:
+        if not arguments:
+            return run
         if len(arguments) == 1:
             only = arguments[0]
             return lambda items, ctx: run(items, ctx, only(ctx.focus, ctx))
+        if len(arguments) == 2:
+            first, second = arguments
+            return lambda items, ctx: run(items, ctx, first(ctx.focus, ctx), second(ctx.focus, ctx))
 
         def step(items: Collection, ctx: Context) -> Collection:
             return run(items, ctx, *[argument(ctx.focus, ctx) for argument in arguments])
 
         return step
 
-    return Function(least, most if most is not None else least, build)
+    return Function(least, most if most is not None else least, build, asks)
 
 
 def lazy(run: Callable[..., Collection], least: int, most: int | None = None) -> Function:

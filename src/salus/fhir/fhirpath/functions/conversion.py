@@ -20,7 +20,7 @@ from salus.fhir.fhirpath.convert import (
     to_temporal,
     truth,
 )
-from salus.fhir.fhirpath.functions.calling import Function, Step, lazy, plain
+from salus.fhir.fhirpath.functions.calling import Function, Input, Step, lazy, plain
 from salus.fhir.fhirpath.operators import EMPTY, FALSE, TRUE
 from salus.fhir.fhirpath.quantity import Quantity, magnitude, quantity
 from salus.fhir.ucum.canonical import decimal
@@ -45,7 +45,7 @@ def _to(converter: Converter) -> Function:
         found = None if value is None else converter(value)
         return EMPTY if found is None else [found]
 
-    return plain(run)
+    return plain(run, Input.VALUES)
 
 
 def _converts(converter: Converter) -> Function:
@@ -55,7 +55,7 @@ def _converts(converter: Converter) -> Function:
             return EMPTY
         return FALSE if converter(value) is None else TRUE
 
-    return plain(run)
+    return plain(run, Input.VALUES)
 
 
 def _in_unit(items: Collection, ctx: Context, unit: Step | None) -> Quantity | None:

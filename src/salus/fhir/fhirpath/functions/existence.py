@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from salus.fhir.fhirpath import equality
+from salus.fhir.fhirpath import uniqueness
 from salus.fhir.fhirpath.context import Collection, Context, fault
 from salus.fhir.fhirpath.convert import system, truth
-from salus.fhir.fhirpath.functions.calling import Function, Step, eager, lazy, plain
+from salus.fhir.fhirpath.functions.calling import Function, Input, Step, eager, lazy, plain
 from salus.fhir.fhirpath.operators import EMPTY, FALSE, TRUE, boolean
 
 
@@ -19,11 +19,11 @@ def _empty(items: Collection, _: Context) -> Collection:
 def _exists(items: Collection, ctx: Context, criteria: Step | None = None) -> Collection:
     if criteria is None:
         return TRUE if items else FALSE
-    return boolean(_some(items, ctx, criteria, wanted=True))
+    return TRUE if items and _some(items, ctx, criteria, wanted=True) else FALSE
 
 
 def _all(items: Collection, ctx: Context, criteria: Step) -> Collection:
-    return boolean(not _some(items, ctx, criteria, wanted=False))
+    return FALSE if items and _some(items, ctx, criteria, wanted=False) else TRUE
 
 
 def _some(items: Collection, ctx: Context, criteria: Step, *, wanted: bool) -> bool:
@@ -72,11 +72,11 @@ def _any_false(items: Collection, _: Context) -> Collection:
 
 
 def _subset(items: Collection, ctx: Context, other: Collection) -> Collection:
-    return boolean(equality.keys(items, ctx) <= equality.keys(other, ctx))
+    return boolean(uniqueness.keys(items, ctx) <= uniqueness.keys(other, ctx))
 
 
 def _superset(items: Collection, ctx: Context, other: Collection) -> Collection:
-    return boolean(equality.keys(items, ctx) >= equality.keys(other, ctx))
+    return boolean(uniqueness.keys(items, ctx) >= uniqueness.keys(other, ctx))
 
 
 def _count(items: Collection, _: Context) -> Collection:
@@ -84,25 +84,25 @@ def _count(items: Collection, _: Context) -> Collection:
 
 
 def _distinct(items: Collection, ctx: Context) -> Collection:
-    return equality.distinct(items, ctx)
+    return uniqueness.distinct(items, ctx)
 
 
 def _is_distinct(items: Collection, ctx: Context) -> Collection:
-    return boolean(len(equality.keys(items, ctx)) == len(items))
+    return boolean(uniqueness.is_distinct(items, ctx))
 
 
 FUNCTIONS: Final[dict[str, Function]] = {
     "empty": plain(_empty),
     "exists": lazy(_exists, 0, 1),
     "all": lazy(_all, 1),
-    "not": plain(_not),
-    "allTrue": plain(_all_true),
-    "anyTrue": plain(_any_true),
-    "allFalse": plain(_all_false),
-    "anyFalse": plain(_any_false),
-    "subsetOf": eager(_subset, 1),
-    "supersetOf": eager(_superset, 1),
-    "count": plain(_count),
-    "distinct": plain(_distinct),
-    "isDistinct": plain(_is_distinct),
+    "not": plain(_not, Input.VALUES),
+    "allTrue": plain(_all_true, Input.VALUES),
+    "anyTrue": plain(_any_true, Input.VALUES),
+    "allFalse": plain(_all_false, Input.VALUES),
+    "anyFalse": plain(_any_false, Input.VALUES),
+    "subsetOf": eager(_subset, 1, asks=Input.VALUES),
+    "supersetOf": eager(_superset, 1, asks=Input.VALUES),
+    "count": plain(_count, Input.VALUES),
+    "distinct": plain(_distinct, Input.AS_ASKED),
+    "isDistinct": plain(_is_distinct, Input.VALUES),
 }

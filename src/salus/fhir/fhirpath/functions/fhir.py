@@ -26,11 +26,13 @@ _SUBSUMED: Final = frozenset({Subsumption.SUBSUMED_BY, Subsumption.EQUIVALENT})
 
 def _extension(items: Collection, ctx: Context, url: Collection) -> Collection:
     wanted = text_of(url)
+    ctx.spend(len(items))
     found: Collection = []
     for item in items:
-        if type(item) is Node:
-            found.extend(x for x in item.children_named("extension") if system_url(x) == wanted)
-    ctx.spend(len(items))
+        for extension in item.children_named("extension") if type(item) is Node else ():
+            inside = extension.value
+            if type(inside) is dict and inside.get("url") == wanted:
+                found.append(extension)
     return found
 
 

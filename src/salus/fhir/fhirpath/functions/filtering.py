@@ -6,14 +6,16 @@ from __future__ import annotations
 from functools import cmp_to_key
 from typing import Any, Final
 
-from salus.fhir.fhirpath import equality
 from salus.fhir.fhirpath.context import Collection, Context, fault
 from salus.fhir.fhirpath.convert import single, truth
 from salus.fhir.fhirpath.functions.calling import Function, SortKey, Step, for_each, lazy
 from salus.fhir.fhirpath.operators import EMPTY, FALSE, TRUE, order
+from salus.fhir.fhirpath.uniqueness import Seen
 
 
 def _where(items: Collection, ctx: Context, criteria: Step) -> Collection:
+    if not items:
+        return items
     kept: Collection = []
     focus, index = ctx.focus, ctx.index
     at = 0
@@ -30,6 +32,8 @@ def _where(items: Collection, ctx: Context, criteria: Step) -> Collection:
 
 
 def _select(items: Collection, ctx: Context, projection: Step) -> Collection:
+    if not items:
+        return items
     made: Collection = []
     focus, index = ctx.focus, ctx.index
     at = 0
@@ -46,18 +50,12 @@ def _select(items: Collection, ctx: Context, projection: Step) -> Collection:
 def _repeat(items: Collection, ctx: Context, projection: Step) -> Collection:
     """Everything that the projection reaches, each once; ends because nothing is visited twice."""
     made: Collection = []
-    seen: set[Any] = set()
+    seen = Seen(ctx)
     waiting = items
     while waiting:
-        fresh: Collection = []
-        for item in _select(waiting, ctx, projection):
-            mark = equality.key(item, ctx)
-            if mark not in seen:
-                seen.add(mark)
-                fresh.append(item)
-        made.extend(fresh)
-        ctx.spend(len(fresh) + 1)
-        waiting = fresh
+        waiting = [item for item in _select(waiting, ctx, projection) if seen.add(item)]
+        made.extend(waiting)
+        ctx.spend(len(waiting) + 1)
     return made
 
 
@@ -73,15 +71,14 @@ def _repeat_all(items: Collection, ctx: Context, projection: Step) -> Collection
 
 
 def _aggregate(items: Collection, ctx: Context, aggregator: Step, start: Step | None = None) -> Collection:
-    before = ctx.total
-    ctx.total = start(ctx.focus, ctx) if start else EMPTY
-
-    def found(_: Any, result: Collection) -> bool:
-        ctx.total = result
-        return False
-
-    for_each(items, ctx, aggregator, found)
-    made, ctx.total = ctx.total, before
+    focus, index, before = ctx.focus, ctx.index, ctx.total
+    made = start(focus, ctx) if start else EMPTY
+    for at, item in enumerate(items):
+        ctx.focus = one = [item]
+        ctx.index, ctx.total = at, made
+        made = aggregator(one, ctx)
+    ctx.focus, ctx.index, ctx.total = focus, index, before
+    ctx.spend(len(items))
     return made
 
 

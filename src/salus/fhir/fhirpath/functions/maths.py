@@ -11,7 +11,7 @@ from typing import Any, Final
 from salus.fhir.fhirpath.context import Collection, Context, fault
 from salus.fhir.fhirpath.convert import integer_of, single
 from salus.fhir.fhirpath.equality import NUMBERS
-from salus.fhir.fhirpath.functions.calling import Function, eager
+from salus.fhir.fhirpath.functions.calling import Function, Input, eager
 from salus.fhir.fhirpath.operators import EMPTY, EXACT, number
 from salus.fhir.fhirpath.quantity import Quantity
 
@@ -39,15 +39,14 @@ def _on_number(work: Callable[..., Any], least: int = 0, *, quantities: bool = F
         if type(inner) not in NUMBERS or any(type(other) not in NUMBERS for other in values[1:]):
             fault("a number is needed")
         try:
-            with decimal.localcontext(EXACT):
-                made = work(inner, *values[1:])
+            made = work(inner, *values[1:])
         except decimal.DecimalException:
             return EMPTY
         if made is None:
             return EMPTY
         return [value._replace(value=Decimal(made))] if inner is not value else number(made)
 
-    return eager(run, least)
+    return eager(run, least, asks=Input.VALUES)
 
 
 def _whole(rounding: str) -> Callable[[Any], int]:
@@ -74,33 +73,34 @@ def _round(items: Collection, _: Context, places: Collection | None = None) -> C
 def _log(value: Any, base: Any) -> Any:
     if value <= 0 or base <= 0 or base == 1:
         return None
-    return _tidy(Decimal(value).ln() / Decimal(base).ln())
+    return _tidy(EXACT.divide(EXACT.ln(value), EXACT.ln(base)))
 
 
 def _power(value: Any, exponent: Any) -> Any:
     if abs(exponent) > 10_000:
         return None
     if type(value) is int and type(exponent) is int and exponent >= 0:
-        return int(Decimal(value) ** exponent)
+        return int(EXACT.power(value, exponent))
     if (value < 0 and exponent != int(exponent)) or (not value and exponent <= 0):
         return None
-    return Decimal(value) ** Decimal(exponent)
+    return EXACT.power(value, exponent)
 
 
 def _tidy(value: Decimal) -> Decimal:
     """Without the last digits, which a quotient of logarithms gets wrong: the logarithm of 16 to base 2 is 4."""
-    return value.quantize(Decimal(1).scaleb(max(value.adjusted(), 0) - 30)).normalize() if value else value
+    places = Decimal(1).scaleb(max(value.adjusted(), 0) - 30)
+    return value.quantize(places, context=EXACT).normalize(EXACT) if value else value
 
 
 FUNCTIONS: Final[dict[str, Function]] = {
-    "abs": _on_number(abs, quantities=True),
+    "abs": _on_number(lambda value: abs(value) if type(value) is int else EXACT.abs(value), quantities=True),
     "ceiling": _on_number(_whole(ROUND_CEILING)),
     "floor": _on_number(_whole(ROUND_FLOOR)),
     "truncate": _on_number(int),
-    "round": eager(_round, 0, 1),
-    "exp": _on_number(lambda value: Decimal(value).exp() if value < 2000 else None, cost=_SERIES),
-    "ln": _on_number(lambda value: Decimal(value).ln() if value > 0 else None, cost=_SERIES),
+    "round": eager(_round, 0, 1, asks=Input.VALUES),
+    "exp": _on_number(lambda value: EXACT.exp(value) if value < 2000 else None, cost=_SERIES),
+    "ln": _on_number(lambda value: EXACT.ln(value) if value > 0 else None, cost=_SERIES),
     "log": _on_number(_log, 1, cost=_SERIES),
     "power": _on_number(_power, 1, cost=_SERIES),
-    "sqrt": _on_number(lambda value: Decimal(value).sqrt() if value >= 0 else None, cost=_SERIES),
+    "sqrt": _on_number(lambda value: EXACT.sqrt(value) if value >= 0 else None, cost=_SERIES),
 }

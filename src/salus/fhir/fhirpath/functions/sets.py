@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from salus.fhir.fhirpath import equality
+from salus.fhir.fhirpath import uniqueness
 from salus.fhir.fhirpath.context import Collection, Context
 from salus.fhir.fhirpath.functions.calling import Function, eager
 
 
 def _union(items: Collection, ctx: Context, other: Collection) -> Collection:
-    return equality.distinct(items + other, ctx)
+    return uniqueness.distinct(items + other, ctx)
 
 
 def _combine(items: Collection, ctx: Context, other: Collection) -> Collection:
@@ -20,13 +20,13 @@ def _combine(items: Collection, ctx: Context, other: Collection) -> Collection:
 
 
 def _intersect(items: Collection, ctx: Context, other: Collection) -> Collection:
-    wanted = equality.keys(other, ctx)
-    return [item for item in equality.distinct(items, ctx) if equality.key(item, ctx) in wanted]
+    wanted = uniqueness.keys(other, ctx)
+    return [item for item in uniqueness.distinct(items, ctx) if uniqueness.key(item, ctx) in wanted]
 
 
 def _exclude(items: Collection, ctx: Context, other: Collection) -> Collection:
-    unwanted = equality.keys(other, ctx)
-    return [item for item in items if equality.key(item, ctx) not in unwanted]
+    unwanted = uniqueness.keys(other, ctx)
+    return [item for item in items if uniqueness.key(item, ctx) not in unwanted]
 
 
 FUNCTIONS: Final[dict[str, Function]] = {

@@ -14,8 +14,8 @@ from typing import Any, Final
 from salus.fhir.fhirpath import patterns
 from salus.fhir.fhirpath.context import LONGEST_TEXT, Collection, Context, fault
 from salus.fhir.fhirpath.convert import integer_of, system, text_of
-from salus.fhir.fhirpath.functions.calling import Function, eager
-from salus.fhir.fhirpath.operators import EMPTY
+from salus.fhir.fhirpath.functions.calling import Function, Input, eager
+from salus.fhir.fhirpath.operators import EMPTY, FALSE, TRUE
 from salus.kernel.errors import Kind, Problem
 
 # An escape stays; a quotation mark that stands bare gets its escape, since nothing but the text can end here.
@@ -32,16 +32,21 @@ def _on_text(work: Callable[..., Any], least: int = 0, *, evaluation: bool = Fal
     """
 
     def run(items: Collection, ctx: Context, *arguments: Collection) -> Collection:
-        texts = [text_of(items), *(text_of(argument) for argument in arguments)]
-        if None in texts:
+        text = text_of(items)
+        others = [text_of(argument) for argument in arguments] if arguments else ()
+        if text is None or None in others:
             return EMPTY
-        ctx.text(texts[0] or "")
-        made = work(ctx, *texts) if evaluation else work(*texts)
+        ctx.text(text)
+        made = work(ctx, text, *others) if evaluation else work(text, *others)
+        if made is True:
+            return TRUE
+        if made is False:
+            return FALSE
         if type(made) is str:
             ctx.text(made)
         return EMPTY if made is None else [made]
 
-    return eager(run, least)
+    return eager(run, least, asks=Input.VALUES)
 
 
 def _substring(items: Collection, ctx: Context, start: Collection, length: Collection | None = None) -> Collection:
@@ -133,7 +138,7 @@ def _unescape(text: str, form: str) -> str | None:
 FUNCTIONS: Final[dict[str, Function]] = {
     "indexOf": _on_text(lambda text, part: text.find(part), 1),
     "lastIndexOf": _on_text(lambda text, part: text.rfind(part), 1),
-    "substring": eager(_substring, 1, 2),
+    "substring": eager(_substring, 1, 2, asks=Input.VALUES),
     "startsWith": _on_text(lambda text, part: text.startswith(part), 1),
     "endsWith": _on_text(lambda text, part: text.endswith(part), 1),
     "contains": _on_text(lambda text, part: part in text, 1),
@@ -145,9 +150,9 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "matches": _on_text(patterns.found, 1, evaluation=True),
     "matchesFull": _on_text(patterns.fits, 1, evaluation=True),
     "replaceMatches": _on_text(_replace_matches, 2, evaluation=True),
-    "toChars": eager(_to_chars, 0),
-    "split": eager(_split, 1),
-    "join": eager(_join, 0, 1),
+    "toChars": eager(_to_chars, 0, asks=Input.VALUES),
+    "split": eager(_split, 1, asks=Input.VALUES),
+    "join": eager(_join, 0, 1, asks=Input.VALUES),
     "encode": _on_text(_encode, 1),
     "decode": _on_text(_decode, 1),
     "escape": _on_text(_escape, 1),

@@ -7,7 +7,7 @@ from typing import Final
 
 from salus.fhir.fhirpath.context import Collection, Context, fault
 from salus.fhir.fhirpath.convert import integer_of
-from salus.fhir.fhirpath.functions.calling import Function, eager, plain
+from salus.fhir.fhirpath.functions.calling import Function, Input, eager, plain
 from salus.fhir.fhirpath.operators import EMPTY
 
 
@@ -45,10 +45,10 @@ def _take(items: Collection, _: Context, count: Collection) -> Collection:
 
 
 FUNCTIONS: Final[dict[str, Function]] = {
-    "single": plain(_single),
-    "first": plain(_first),
-    "last": plain(_last),
-    "tail": plain(_tail),
-    "skip": eager(_skip, 1),
-    "take": eager(_take, 1),
+    "single": plain(_single, Input.AS_ASKED),
+    "first": plain(_first, Input.AS_ASKED),
+    "last": plain(_last, Input.AS_ASKED),
+    "tail": plain(_tail, Input.AS_ASKED),
+    "skip": eager(_skip, 1, asks=Input.AS_ASKED),
+    "take": eager(_take, 1, asks=Input.AS_ASKED),
 }

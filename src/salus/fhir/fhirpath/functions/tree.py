@@ -13,7 +13,7 @@ from salus.fhir.fhirpath.node import Node
 def _children(items: Collection, ctx: Context) -> Collection:
     found: Collection = []
     for item in items:
-        if type(item) is Node:
+        if type(item) is Node and (type(item.value) is dict or item.sibling):
             found.extend(item.children())
     ctx.spend(len(found))
     return found

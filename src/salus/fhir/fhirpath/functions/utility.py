@@ -15,6 +15,8 @@ from salus.fhir.fhirpath.temporal import Temporal, of_moment
 from salus.fhir.fhirpath.types import info
 from salus.kernel.clock import SystemClock
 
+_CLOCK: Final = SystemClock()
+
 
 def _trace(items: Collection, ctx: Context, name: Step, projection: Step | None = None) -> Collection:
     said = text_of(name(ctx.focus, ctx)) or ""
@@ -23,24 +25,24 @@ def _trace(items: Collection, ctx: Context, name: Step, projection: Step | None 
     return items
 
 
-def _moment(ctx: Context) -> Temporal:
+def _present(ctx: Context) -> datetime:
     """One moment for the whole evaluation."""
     if ctx.moment is None:
-        present = datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
-        ctx.moment = ctx.environment.now or present
-    return of_moment(ctx.moment)
+        ctx.moment = ctx.environment.now or datetime.fromtimestamp(_CLOCK.now_ms() / 1000, UTC)
+    return ctx.moment
 
 
 def _now(_: Collection, ctx: Context) -> Collection:
-    return [_moment(ctx)]
+    return [of_moment(_present(ctx))]
 
 
 def _today(_: Collection, ctx: Context) -> Collection:
-    return [Temporal("Date", _moment(ctx).parts[:3])]
+    day = _present(ctx)
+    return [Temporal("Date", (day.year, day.month, day.day))]
 
 
 def _time_of_day(_: Collection, ctx: Context) -> Collection:
-    return [Temporal("Time", _moment(ctx).parts[3:])]
+    return [Temporal("Time", of_moment(_present(ctx)).parts[3:])]
 
 
 def _type(items: Collection, _: Context) -> Collection:
