@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,6 +126,15 @@ _UNSAFE: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "https://",
         "base_url",
     ),
+    "an address with something behind it": (
+        _write("salus.toml", '[server]\nbase_url = "https://clinic.example/fhir"\n'),
+        "behind the name",
+        "without /fhir",
+    ),
+    "an address that is none": (_write("salus.toml", '[server]\nbase_url = "https://:x"\n'), "no address", "base_url"),
+    "a name to listen on": (_write("salus.toml", '[server]\nhost = "localhost"\n'), "not an IP address", "host"),
+    "a port that there is not": (_write("salus.toml", "[server]\nport = 65536\n"), "port is not", "port"),
+    "nobody at work": (_write("salus.toml", "[server]\nworkers = 0\n"), "workers", "workers = 2"),
 }
 
 
@@ -196,3 +206,47 @@ def test_the_doctor_misses_a_profile_that_the_policy_demands(folder: Path) -> No
     found = _run("doctor", "--data-dir", folder)
     assert found.exit_code == 1
     assert "salus package install" in found.output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--port", "99999"),
+        ("--port", "0"),
+        ("--host", "localhost"),
+        ("--base-url", "http://clinic.example"),
+        ("--base-url", "https://clinic.example/fhir"),
+    ],
+)
+def test_init_refuses_an_address_that_cannot_be_and_leaves_nothing(tmp_path: Path, options: tuple[str, str]) -> None:
+    answer = _run("init", "--data-dir", tmp_path / "data", *options)
+    assert answer.exit_code == 2, answer.output
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_port_is_not_shared_with_whoever_listens_there(folder: Path, shared: bool) -> None:
+    with socket.socket() as other:
+        if shared:  # as the workers of another Salus do, which would each get a part of the requests
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        (folder / "salus.toml").write_text(f"[server]\nport = {port}\n")
+        for command in (
+            ("serve", "--data-dir", folder),
+            ("demo", "--port", str(port), "--data-dir", folder.parent / "d"),
+        ):
+            answer = _run(*command)
+            assert answer.exit_code == 4, answer.output
+            assert f"listens on port {port}" in answer.output
+        assert not (folder.parent / "d").exists()
+
+
+def test_a_token_for_a_purpose_that_no_role_serves_is_told(folder: Path) -> None:
+    _run("user", "add", "feed", "--service", "--role", "service", "--data-dir", folder)
+    told = _run("token", "issue", "feed", "--purpose", "HRESCH", "--data-dir", folder)
+    assert told.exit_code == 0
+    assert "no role of feed may be used for HRESCH" in told.stderr
+    assert told.stdout.startswith("salus_")
+    assert _run("token", "issue", "feed", "--data-dir", folder).stderr == ""

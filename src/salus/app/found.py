@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from salus.access.load import default_policy_text
+from salus.app.addresses import impossible
 from salus.app.certificates import issue, make_authority
 from salus.app.house import KEYS_FOLDER, House
 from salus.app.providers import LOCAL, provider_of
@@ -23,7 +24,7 @@ from salus.crypto.kms.local import LocalKeyProvider
 from salus.crypto.kms.provider import KeyProvider
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
-from salus.kernel.settings import FILE_NAME, Keys, Settings, load
+from salus.kernel.settings import FILE_NAME, Keys, Server, Settings, load
 
 TLS_FOLDER = "tls"
 
@@ -66,10 +67,12 @@ def found(
 
 
     Raises:
-        Problem: CONFLICT when the folder holds something already.
+        Problem: CONFLICT when the folder holds something already; INCORRECT for addresses that cannot be.
     """
     if folder.exists() and any(found.name != beside for found in folder.iterdir()):
         raise Problem(Kind.CONFLICT, f"{folder} is not empty. Choose another folder, or run `salus serve` on it.")
+    for concern in impossible(Server(host=host, port=port, base_url=base_url)):
+        raise Problem(Kind.INCORRECT, f"{concern.what} {concern.mend}")
     private_folder(folder)
     private_folder(folder / KEYS_FOLDER)
     base_url = base_url or f"https://localhost:{port}"

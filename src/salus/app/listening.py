@@ -11,6 +11,7 @@ a request that meets the end of its connection would be lost (RFC 9112 section 9
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -28,7 +29,8 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from salus.app.services_port import ServicesPort
-from salus.kernel.settings import Settings
+from salus.kernel.errors import Kind, Problem
+from salus.kernel.settings import Server, Settings
 
 _HEADER_READ_MS = 10_000
 _BACKPRESSURE = 512  # requests in one worker at a time
@@ -63,6 +65,30 @@ def usable(settings: Settings) -> bool:
     except (OSError, ValueError):  # ssl.SSLError is an OSError
         return False
     return True
+
+
+def check_free(server: Server) -> None:
+    """Raise Problem(UNAVAILABLE) when somebody listens already, or when we may not.
+
+    Workers share a port (SO_REUSEPORT), and so would another Salus without a word: each would get some of the requests.
+    """
+    for port in filter(None, (server.port, server.services_port)):
+        family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that just ended do no harm
+            try:
+                probe.bind((server.host, port))
+                probe.listen()
+            except OSError as error:
+                raise Problem(Kind.UNAVAILABLE, _why(error, port)) from None
+
+
+def _why(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Another program listens on port {port}, perhaps another Salus. Set [server] port to another one."
+    if error.errno == errno.EACCES:
+        return f"This user may not listen on port {port}. Set [server] port to one from 1024."
+    return "This machine has no such address. Set [server] host."
 
 
 def stop_listening(port: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
 from salus.access.load import load_policy
+from salus.app.addresses import impossible
 from salus.app.certificates import can_issue, days_left, fits, is_local, soon
 from salus.app.concern import Concern
 from salus.app.house import policy_text
@@ -105,9 +106,8 @@ def _policy(settings: Settings) -> Iterator[Concern]:
         yield Concern(f"The policy is not valid: {problem.public}", "Mend the file that [access] policy names.")
 
 
-def _base_url(settings: Settings) -> Iterator[Concern]:
-    if not settings.base_url.startswith("https://"):
-        yield Concern("base_url does not start with https://.", "Set [server] base_url.")
+def _addresses(settings: Settings) -> Iterator[Concern]:
+    yield from impossible(settings.server)
 
 
 def _oauth(settings: Settings) -> Iterator[Concern]:
@@ -123,7 +123,16 @@ def _oauth(settings: Settings) -> Iterator[Concern]:
 
 
 _Check = Callable[[Settings], Iterator[Concern]]
-_BLOCKING: tuple[_Check, ...] = (_folder, keys_unsafe, _tls, _tls_settings, _demo_passwords, _policy, _base_url, _oauth)
+_BLOCKING: tuple[_Check, ...] = (
+    _folder,
+    keys_unsafe,
+    _tls,
+    _tls_settings,
+    _demo_passwords,
+    _policy,
+    _addresses,
+    _oauth,
+)
 
 
 # ── wrong, and somebody wants it ─────────────────────────────────────────────────────────────────────────────────────

@@ -28,7 +28,7 @@ def audit() -> None:
 
 
 @audit.command("list")
-@click.option("--limit", default=20, show_default=True, help="Most entries to show.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Most entries to show.")
 @click.option("--account", default="", help="Only what this account did.")
 @click.option("--patient", default="", help="Only entries about this patient id.")
 @click.option("--type", "types", multiple=True, type=click.Choice([str(t) for t in EventType]), help="Only this event.")

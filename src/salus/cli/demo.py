@@ -18,11 +18,12 @@ from salus.app.clinic import credentials_of, first_patient, furnish
 from salus.app.demo_openbao import OpenBao
 from salus.app.found import TLS_FOLDER, found, note_founding
 from salus.app.house import House
+from salus.app.listening import check_free
 from salus.app.renewing import renew_if_due
 from salus.app.server import serve
 from salus.cli.shell import EXIT_MISUSE, table, tells_problems
 from salus.cli.start import refuse_unsafe
-from salus.kernel.settings import FILE_NAME, Settings, load
+from salus.kernel.settings import FILE_NAME, Server, Settings, load
 
 _OPENBAO = "openbao"
 _APART = 100  # ports between Salus and the OpenBao server beside it, which takes two
@@ -36,7 +37,7 @@ _APART = 100  # ports between Salus and the OpenBao server beside it, which take
     show_default=True,
     help="Where the demo lives; made on the first run, served again on later ones.",
 )
-@click.option("--port", default=8443, show_default=True, help="Port to listen on.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=8443, show_default=True, help="Port to listen on.")
 @click.option("--patients", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Invented patients.")
 @click.option("--seed", type=click.IntRange(0, 10**9), default=1, show_default=True, help="Same seed, same people.")
 @click.option(
@@ -50,6 +51,7 @@ _APART = 100  # ports between Salus and the OpenBao server beside it, which take
 def demo(data_dir: Path, port: int, patients: int, seed: int, kms: str) -> None:
     """Serve a clinic of invented patients on https://localhost:8443. Asks nothing."""
     folder = data_dir.absolute()
+    check_free(Server(port=port))  # before many patients are invented for nothing
     if not (folder / FILE_NAME).exists():
         _make(folder, port, patients, seed, kms)
     settings = load(folder)

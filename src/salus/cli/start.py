@@ -14,6 +14,7 @@ from salus.app.certificates import fingerprint
 from salus.app.found import found, note_founding
 from salus.app.found import keys_from as keys_file
 from salus.app.house import House
+from salus.app.listening import check_free
 from salus.app.packages import install_configured
 from salus.app.renewing import renew_if_due
 from salus.app.safety_keys import needs_passphrase, offer_passphrase
@@ -28,8 +29,8 @@ from salus.kernel.settings import Keys, Settings
 
 @click.command()
 @data_dir
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8443, show_default=True, help="Port to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="IP address to listen on; 0.0.0.0 for all.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=8443, show_default=True, help="Port to listen on.")
 @click.option("--base-url", default="", help="Address under which others reach this server.")
 @click.option(
     "--root-key-file",
@@ -112,6 +113,7 @@ def serve(data_dir: Path) -> None:
     settings = settings_of(data_dir)
     renewed = renew_if_due(settings)  # it may have ended while the server was down
     refuse_unsafe(settings)
+    check_free(settings.server)
     if needs_passphrase(settings):
         offer_passphrase(secret_from("Passphrase of the root key").encode())
     agent = unsealed(settings)
@@ -121,7 +123,8 @@ def serve(data_dir: Path) -> None:
                 tell(report)
         if renewed:
             asyncio.run(house.record(Unit(), house.operator(), EventType.SERVER_CERTIFICATE, renewed))
-    click.echo(f"Salus listens on https://{settings.server.host}:{settings.server.port} as {settings.base_url}")
+    host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
+    click.echo(f"Salus listens on https://{host}:{settings.server.port} as {settings.base_url}")
     click.echo(f"certificate SHA-256 {fingerprint(settings.path(settings.server.tls_certificate))}")
     try:
         run_server(settings)

@@ -62,6 +62,11 @@ def issue(
             raise Problem(Kind.NOT_FOUND, "There is no such account.")
         if any(parse(scope) is None for scope in scopes):
             raise Problem(Kind.INVALID, "A scope is not understood; see docs/reference/scopes.md.")
+        served = house.services.access.purposes(user.roles)
+        if served and purpose not in served:
+            click.echo(
+                f"salus: no role of {account} may be used for {purpose}; its own: {', '.join(served)}.", err=True
+            )
         unit = Unit()
         if certificate is not None:
             digest, ends = shown(certificate)

@@ -201,7 +201,7 @@ class Tokens:
         lifetime = longest if lifetime_ms is None else lifetime_ms
         if not 0 < lifetime <= longest:
             hours = longest // _HOUR_MS
-            raise Problem(Kind.INVALID, f"A token of this account lives for at most {hours} hours.")
+            raise Problem(Kind.INVALID, f"A token of this account lives for more than 0 and at most {hours} hours.")
         if len(label) > 200:
             raise Problem(Kind.INVALID, "The label of a token has at most 200 characters.")
         if bound is not None and not scopes:

@@ -213,5 +213,5 @@ def load(folder: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     try:
         loaded = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise Problem(Kind.INCORRECT, f"{FILE_NAME}: {error}") from None
+        raise Problem(Kind.INCORRECT, f"{FILE_NAME} or the environment: {error}") from None
     return msgspec.structs.replace(loaded, folder=folder)
