@@ -208,7 +208,7 @@ class House:
         )
         # It may be made much later, so it asks for its key when it needs one, and wipes it.
         self.knowledge = Library(folder / KNOWLEDGE, lambda: self.keyring.page_key("knowledge"))
-        store = Store(self.db, self.keyring, lambda tenant: fhir_base(settings.base_url, tenant))
+        store = Store(self.db, self.keyring, lambda tenant: fhir_base(settings.base_url, tenant), self._reading)
         validator = Validator(
             self.knowledge,
             Asked(self.knowledge.engine),
@@ -231,6 +231,18 @@ class House:
             validator,
             ClinicTerminology,
         )
+
+    def _reading(self) -> Connection:
+        """Another connection to the records, for searches that take long; it cannot write."""
+        page_key = self.keyring.page_key("records")
+        try:
+            connection = open_database(self.settings.folder / DATABASE, page_key)
+        finally:
+            if page_key is not None:
+                wipe(page_key)
+        connection.execute("pragma query_only=1")
+        connection.execute("pragma cache_size=-16384")
+        return connection
 
     def _forget_access(self) -> None:
         self.tokens.forget()
@@ -300,6 +312,7 @@ class House:
             self.writer.close()
             self.audit.close(self.db)
         finally:
+            self.services.store.close()
             self.db.close()
             self.knowledge.close()
             self._lock.close()

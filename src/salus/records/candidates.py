@@ -121,7 +121,9 @@ def judged(ctx: Context, permit: Permit, how: Plan, rows: Iterable[Row], *, cont
     asked = (*how.rest, *(clause for each in how.filters for clause in each.clauses()))
     within = permit.type == BINARY  # whose context must be readable too
     opening = content or within or bool(tests) or bool(how.checks)
+    pace = ctx.store.reader.pace
     for row in rows:
+        pace()
         if ctx.ration is not None:
             ctx.ration.take()
         if not opening:

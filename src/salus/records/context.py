@@ -44,6 +44,7 @@ class Services:
         base_url: address of this server without the tenant and `/fhir`.
         line: where those who lost a race wait for their next attempt, one at a time.
         orders: of recent sorted searches, for their further pages.
+        aside: held by the search that reads over a connection of its own, see `salus.records.unhurried`.
     """
 
     access: Access
@@ -58,6 +59,7 @@ class Services:
     terminology: Callable[[Any], Terminology] = lambda _: Nothing()
     line: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
     orders: Orders = field(default_factory=Orders, compare=False)
+    aside: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
 
 
 @dataclass(slots=True)

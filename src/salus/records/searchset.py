@@ -67,8 +67,8 @@ def searchset(ctx: Context, path: str, types: tuple[str, ...], query: Query, fou
     if query.contained_type:
         entries = [entry for hit in page.hits for entry in _contained(ctx, query, hit, found.inside[hit.row.type])]
     else:
-        entries = [(_url(ctx, hit), _shown(query, hit, matched=True), "match") for hit in page.hits]
-    entries += [(_url(ctx, hit), _shown(query, hit, matched=False), "include") for hit in found.included]
+        entries = [(_url(ctx, hit), _shown(ctx, query, hit, matched=True), "match") for hit in page.hits]
+    entries += [(_url(ctx, hit), _shown(ctx, query, hit, matched=False), "include") for hit in found.included]
     issues = _issues(query, found)
     return bundle.searchset(entries, links, found.total, warnings(issues) if issues else None)
 
@@ -92,15 +92,16 @@ def _contained(ctx: Context, query: Query, hit: Hit, inside: Inside) -> Iterator
     """What matches in a record, by itself: its address is that of the container, and the id within."""
     content = hit.content or {}
     if inside.itself(content, stored_rows(hit.version)):
-        yield _url(ctx, hit), _shown(query, hit, matched=True), "match"
+        yield _url(ctx, hit), _shown(ctx, query, hit, matched=True), "match"
     for resource in inside.matching(content):
         shown = part(query, resource, matched=True) or json.encode(resource)
         yield f"{_url(ctx, hit)}#{resource.get('id', '')}", shown, "match"
 
 
-def _shown(query: Query, hit: Hit, *, matched: bool) -> bytes:
+def _shown(ctx: Context, query: Query, hit: Hit, *, matched: bool) -> bytes:
     if not query.elements and not query.summary:
         return hit.version.body
+    ctx.store.reader.pace()
     return part(query, json.decode(hit.version.body), matched=matched) or hit.version.body
 
 

@@ -10,7 +10,7 @@ shown because it was kept: every row is found again under the permit, and judged
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -108,14 +108,20 @@ def _all(ctx: Context, planned: Sequence[Planned], sort: tuple[Sort, ...], span:
     if before is not None and all(placed.at != before for placed in found):
         found += _mark(ctx, planned, before)  # the last one given has gone: its old row still marks the place
     found.sort(key=lambda placed: -placed.at)
-    registry = ctx.lens.registry
     for each in reversed(sort):  # the weightiest last, each pass stable
-        known = {part.permit.type: registry.parameters(part.permit.type)[each.parameter] for part in planned}
-        found.sort(
-            key=lambda placed: sort_key(known[placed.type], placed.rows, descending=each.descending),
-            reverse=each.descending,
-        )
+        found.sort(key=_key(ctx, planned, each), reverse=each.descending)
     return found
+
+
+def _key(ctx: Context, planned: Sequence[Planned], sort: Sort) -> Callable[[Placed], Any]:
+    registry, pace = ctx.lens.registry, ctx.store.reader.pace
+    known = {part.permit.type: registry.parameters(part.permit.type)[sort.parameter] for part in planned}
+
+    def key(placed: Placed) -> Any:
+        pace()
+        return sort_key(known[placed.type], placed.rows, descending=sort.descending)
+
+    return key
 
 
 def _mark(ctx: Context, planned: Sequence[Planned], before: int) -> list[Placed]:

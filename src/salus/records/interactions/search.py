@@ -11,7 +11,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 from salus.access.permit import Permit
-from salus.audit.event import EventType
+from salus.audit.event import Event, EventType
 from salus.kernel.commit import Unit
 from salus.records.candidates import count as count_of
 from salus.records.contained import contained_parts
@@ -24,6 +24,7 @@ from salus.records.placing import Planned
 from salus.records.scope import Pairs, Scope, compartment_scope, parts_of, permits_of, system_scope, type_scope
 from salus.records.searchset import Found, searchset
 from salus.records.store.store import entities
+from salus.records.unhurried import unhurried
 
 
 @audited(EventType.RECORD_SEARCH)
@@ -78,6 +79,15 @@ async def _search(
 ) -> bytes:
     if cursor is not None:
         asked, lenient = [pair for pair in cursor.query if pair[0] != "_type"], cursor.lenient
+    found = await unhurried(ctx, lambda ctx: _found(ctx, scope, permits, asked, cursor, lenient=lenient))
+    await ctx.commit(Unit(), found[0])
+    return found[1]
+
+
+def _found(
+    ctx: Context, scope: Scope, permits: list[Permit], asked: Pairs, cursor: Cursor | None, *, lenient: bool
+) -> tuple[Event, bytes]:
+    """What the audit log will say, and the answer."""
     parts = parts_of(ctx, scope, permits, asked, lenient=lenient)
     query = parts[0].query
     limits = ctx.services.limits
@@ -110,8 +120,7 @@ async def _search(
     named = [("_type", ",".join(types))] if types else []
     words = f"{scope.path}?{urlencode([*named, *asked])}" if named or asked else scope.path
     event = ctx.event(EventType.RECORD_SEARCH, reason=reason, entities=touched, query=words)
-    await ctx.commit(Unit(), event)
-    return searchset(ctx, scope.path, types, query, Found(page, beside, cut, total, inside))
+    return event, searchset(ctx, scope.path, types, query, Found(page, beside, cut, total, inside))
 
 
 def _cursor(ctx: Context, scope: Scope, asked: Pairs) -> Cursor | None:

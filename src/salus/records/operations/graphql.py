@@ -31,6 +31,7 @@ from salus.records.placing import Planned
 from salus.records.ration import Ration
 from salus.records.store.schema import Row
 from salus.records.store.store import Version, entities
+from salus.records.unhurried import unhurried
 from salus.records.wording import absent, attempted, gone
 
 MOST_SEARCHES = 100
@@ -55,14 +56,7 @@ async def graphql(call: Invocation) -> Result:
         await call.note()
         return _result(Answer(introspection.described(selections)))
     shape.check(selections, call.type or shape.QUERY)
-    records = _Records(ctx)
-    ctx.ration = Ration(ctx.services.limits.search_candidates)  # one for all searches of the query
-    with ctx.store.reader.snapshot():
-        if call.id:
-            resource = records.record(call.type, call.id)
-            answer = Selecting(records).instance(selections, resource)
-        else:
-            answer = Selecting(records).system(selections)
+    records, answer = await unhurried(ctx, lambda ctx: _selected(ctx, call, selections))
     if records.refused and not records.given and not any(value is not None for value in answer.data.values()):
         raise Problem(Kind.FORBIDDEN, "Your account may not do this.", f"no grant for {', '.join(records.refused)}")
     if records.given or not records.missed:
@@ -70,6 +64,15 @@ async def graphql(call: Invocation) -> Result:
     if records.missed:
         await call.note(tuple(records.missed), "absent or hidden", Outcome.REFUSED)
     return _result(answer)
+
+
+def _selected(ctx: Context, call: Invocation, selections: tuple[document.Selection, ...]) -> tuple[_Records, Answer]:
+    ctx.ration = Ration(ctx.services.limits.search_candidates)  # one for all searches of the query
+    records = _Records(ctx)
+    with ctx.store.reader.snapshot():
+        if call.id:
+            return records, Selecting(records).instance(selections, records.record(call.type, call.id))
+        return records, Selecting(records).system(selections)
 
 
 def _variables(call: Invocation) -> Json:

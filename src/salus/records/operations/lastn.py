@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from salus.access.permissions import Permission
+from salus.access.permit import Permit
 from salus.fhir import bundle, json
 from salus.fhir.bundle import Link
 from salus.fhir.operations.definition import Definition, Parameter
@@ -22,9 +23,11 @@ from salus.fhir.search.dates import interval
 from salus.fhir.search.query import canonical
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.candidates import Hit, hits
+from salus.records.context import Context
 from salus.records.finding import plan_of, read_query
 from salus.records.operations.operation import Invocation, Operation, Result
 from salus.records.store.store import entities
+from salus.records.unhurried import unhurried
 
 _SUBJECT = {"patient", "subject"}
 _WHAT = {"category", "code", "combo-code", "component-code"}
@@ -40,8 +43,7 @@ async def lastn(call: Invocation) -> Result:
     permit = ctx.decide(Permission.RECORD_SEARCH, "Observation")
     query = read_query(ctx, permit, list(call.arguments.rest))
     _check(query)
-    with ctx.store.reader.snapshot():
-        found = list(hits(ctx, permit, plan_of(ctx, permit, query), content=True))
+    found = await unhurried(ctx, lambda ctx: _matching(ctx, permit, query))
     if all(clause.parameter != "status" for clause in query.clauses):
         found = [hit for hit in found if (hit.content or {}).get("status") not in _NOT_REAL]
     most = call.arguments.one("max") or 1
@@ -55,6 +57,11 @@ async def lastn(call: Invocation) -> Result:
     address = f"{ctx.base}/{call.address}?{urlencode([*canonical(query), ('max', str(most))])}"
     entries = [(f"{ctx.base}/Observation/{hit.version.id}", hit.version.body, "match") for hit in given]
     return Result(bundle.searchset(entries, [Link("self", address)], len(given)))
+
+
+def _matching(ctx: Context, permit: Permit, query: Query) -> list[Hit]:
+    with ctx.store.reader.snapshot():
+        return list(hits(ctx, permit, plan_of(ctx, permit, query), content=True))
 
 
 def _check(query: Query) -> None:

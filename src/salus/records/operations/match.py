@@ -30,6 +30,7 @@ from salus.records.finding import plan_of, read_query
 from salus.records.operations.operation import Invocation, Operation, Result
 from salus.records.ration import Ration
 from salus.records.store.store import entities
+from salus.records.unhurried import unhurried
 
 MOST_CANDIDATES = 500
 """Candidates of one block; a block that finds more says too little about anybody."""
@@ -58,9 +59,7 @@ async def match(call: Invocation) -> Result:
     if len(blocks) > MOST_BLOCKS:
         text = "The description names too much to look for; leave out names, numbers or addresses that say the same."
         raise arguments.wrong("resource", text, "too-costly")
-    ctx.ration = Ration(ctx.services.limits.search_candidates)  # one for all blocks
-    with ctx.store.reader.snapshot():
-        judged = [(hit, judge(asked, json.decode(hit.version.body))) for hit in _candidates(ctx, permit, blocks)]
+    judged = await unhurried(ctx, lambda ctx: _judged(ctx, permit, asked, blocks))
     found = [(hit, verdict) for hit, verdict in judged if verdict.grade in least]
     found.sort(key=lambda pair: (-pair[1].score, -pair[0].row.seq))
     found = found[:most]
@@ -79,6 +78,12 @@ def _enough(asked: dict[str, Any]) -> bool:
 
 
 # ── candidates ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _judged(ctx: Context, permit: Permit, asked: dict[str, Any], blocks: list[Block]) -> list[tuple[Hit, Verdict]]:
+    ctx.ration = Ration(ctx.services.limits.search_candidates)  # one for all blocks
+    with ctx.store.reader.snapshot():
+        return [(hit, judge(asked, json.decode(hit.version.body))) for hit in _candidates(ctx, permit, blocks)]
 
 
 def _candidates(ctx: Context, permit: Permit, blocks: list[Block]) -> Iterator[Hit]:

@@ -7,7 +7,7 @@ that what the actor may not see is never a candidate, is never counted and never
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -65,12 +65,20 @@ class Reader:
 
     Args:
         content: judges the content of rows.
+
+    Attributes:
+        pace: called for each record that is opened for a search; see `salus.records.unhurried`.
     """
 
     def __init__(self, db: Connection, content: Content) -> None:
         self._db = db
         self._content = content
         self._held: set[str] = set()
+        self.pace: Callable[[], None] = self.at_ease
+
+    @staticmethod
+    def at_ease() -> None:
+        """The pace of those whom nobody waits for."""
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -186,6 +194,7 @@ class Reader:
                 row = _row(found)
                 if judging and not self._within(permit, row):
                     rejected += 1
+                    self.pace()
                     if rejected > _MOST_REJECTED:
                         raise Problem(Kind.TOO_COSTLY, "The search would have to open too many records.", "by scope")
                     continue

@@ -59,15 +59,38 @@ class Store:
 
     Args:
         base: FHIR base address of a tenant.
+        again: opens another connection to the same records.
     """
 
-    def __init__(self, db: Connection, keyring: Keyring, base: Callable[[str], str]) -> None:
+    def __init__(
+        self, db: Connection, keyring: Keyring, base: Callable[[str], str], again: Callable[[], Connection]
+    ) -> None:
         self.reader = Reader(db, self)
         self._keyring = keyring
         self._together = Together(self.reader, self.rid)
         self.registries = Registries(db, self.keys)
         self._covering = Covering(self.keys, self.registries, base)
         self.contents = Contents(db)
+        self._base = base
+        self._again = again
+        self._aside: tuple[Connection, Store] | None = None
+
+    def aside(self) -> Store:
+        """The same records over a connection of its own, for reading that lets others in between.
+
+        Raises:
+            Problem: UNAVAILABLE when it cannot be opened, because its key is away.
+        """
+        if self._aside is None:
+            connection = self._again()
+            self._aside = connection, Store(connection, self._keyring, self._base, self._again)
+        return self._aside[1]
+
+    def close(self) -> None:
+        """Let go of that connection; the first one belongs to who opened it."""
+        if self._aside is not None:
+            self._aside[0].close()
+            self._aside = None
 
     def keys(self, tenant: str) -> TenantKeys:
         """The keys of a tenant, for surrogates, tokens and sealing."""
