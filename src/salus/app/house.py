@@ -140,6 +140,7 @@ class House:
         self.keyring: Keyring = stand.keyring(open_keyring(folder / KEYS_FOLDER, self._provider, limits, elapsed))
         page_key = self.keyring.page_key("records")
         # One connection for reading and writing: a second one would drop its decrypted pages at each of our commits.
+        # Only searches that take long have another (`salus.records.unhurried`).
         self.db = open_database(folder / DATABASE, page_key)
         if page_key is not None:  # None only where `bench/` measures without page encryption
             wipe(page_key)
