@@ -104,7 +104,7 @@ def stages(house: House, ctx: Context, raws: list[bytes]) -> None:
     plains = [fhir_json.encode(resource) for resource in resources]
     packed = [codec._mine.compress(plain) for plain in plains]
     bound = codec.context("default", bytes(16), "Observation", 1, 0, (bytes(16), b"", b"", b"", 0))
-    sealed = [codec.seal_body(own_key, plain, bound) for plain in plains]
+    sealed = [own_key.seal(codec.packed(plain), bound) for plain in plains]
     size = statistics.fmean(map(len, plains))
     count = statistics.fmean(len(tokens_of(pair).split()) for pair in rows)
     print(f"stages, CPU us for one of {len(raws)} resources of {size:.0f} bytes, {count:.0f} tokens")

@@ -35,6 +35,7 @@ _CAUSES: Final = {
     "EOF": "The document ends too early",
 }
 _GAP: Final = re.compile(rb"[ \t\r\n]*,?[ \t\r\n]*")
+_RESOURCE: Final = re.compile(rb'"resource"[ \t\r\n]*:[ \t\r\n]*')
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -42,7 +43,16 @@ class _Entries(msgspec.Struct):
     entry: list[msgspec.Raw]
 
 
+class _Bringing(msgspec.Struct):
+    resource: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Resources(msgspec.Struct):
+    entry: list[_Bringing]
+
+
 _split: Final = msgspec.json.Decoder(_Entries).decode
+_find: Final = msgspec.json.Decoder(_Resources).decode
 
 
 def decode(raw: bytes) -> dict[str, Any]:
@@ -91,6 +101,44 @@ def decode_in_steps(raw: bytes) -> Generator[None, None, dict[str, Any]]:
         return decode(raw)
     bundle["entry"] = entries
     return bundle
+
+
+def decode_apart(raw: bytes) -> tuple[dict[str, Any], list[bytes]] | None:
+    """Decode a Bundle but for the resources in its entries, which are taken out as text.
+
+    Whoever goes through a large Bundle entry by entry decodes each when its turn comes: it is then still in the
+    processor's cache while it is worked on, and its memory is used again for the next.
+
+    Returns:
+        The Bundle, in which each resource stands as a number; and for each entry the text of its resource, empty
+        without one. None for what is out of the ordinary, or not JSON: `decode` knows what is wrong with it.
+    """
+    try:
+        entries = _find(raw).entry
+        texts: list[bytes] = []
+        rest: list[bytes] = []
+        at = 0
+        for number, entry in enumerate(entries):
+            if isinstance(entry.resource, msgspec.UnsetType):
+                texts.append(b"")
+                continue
+            text = bytes(entry.resource)
+            member = _RESOURCE.search(raw, at)
+            if member is None or not raw.startswith(text, member.end()):
+                return None
+            start = member.end()
+            rest += (raw[at:start], b"%d" % number)
+            at = start + len(text)
+            texts.append(text)
+        rest.append(raw[at:])
+        bundle = decode(b"".join(rest))
+        left = [entry.get("resource") for entry in bundle["entry"]]
+    except (msgspec.DecodeError, ValueError, RecursionError, Problem):
+        return None
+    # Should a text have been found at another place, its resource still stands where it was.
+    if left != [number if text else None for number, text in enumerate(texts)]:
+        return None
+    return (bundle, texts) if all(text[:1] in b"{" for text in texts) else None
 
 
 def _gap(raw: bytes, at: int) -> int:

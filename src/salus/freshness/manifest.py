@@ -206,14 +206,18 @@ class Manifest:
         return head[0] if head is not None else _bound(db, tenant)
 
     def _add_up(self) -> None:
+        marks: dict[str, RowMarks] = {}
         for table, old, new in self._noted:
             place = self._places[table]
             for values, sign in ((old, -1), (new, 1)):
                 if values is not None:
                     tenant = values[place]
-                    sums = self._changed.setdefault(tenant, {})
+                    if tenant not in marks:
+                        marks[tenant] = self.marks(tenant)
+                        self._changed.setdefault(tenant, {})
+                    sums = self._changed[tenant]
                     count, total = sums.get(table, (0, 0))
-                    sums[table] = (count + sign, total + sign * self.marks(tenant).of(table, values))
+                    sums[table] = (count + sign, total + sign * marks[tenant].of(table, values))
         self._noted.clear()
 
     def put(self, db: Connection, tenant: str, sums: Sums) -> None:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from salus.access.permit import Permit
 from salus.access.relations import Replace
 from salus.access.scopes import narrowed
 from salus.audit.event import Action, Entity
+from salus.fhir import json
 from salus.fhir.search.define import defined
 from salus.fhir.search.table import Definition
 from salus.kernel.clock import instant
@@ -26,10 +28,11 @@ from salus.records.facts import relations
 from salus.records.lens import lens
 from salus.records.persevere import RACED
 from salus.records.security_context import BINARY, facts_within
+from salus.records.store import codec
 from salus.records.store.defined import Define
 from salus.records.store.store import Version, entities
 from salus.records.store.write import Change, Guard, RecordsPart
-from salus.records.terms import terms_of
+from salus.records.terms import Rows, rows_of, tokens_of, words_of
 
 
 @dataclass(slots=True)
@@ -62,7 +65,9 @@ class Draft:
         claiming: with whose permit it is asked whether the id of a new record belongs to a hidden one.
         updated: instant of the version, milliseconds.
         facts: what access judges the version by.
-        terms: blind tokens, separated by spaces.
+        rows: what it is to be found by.
+        tokens: blind tokens of it.
+        plain, packed: its JSON, and that compressed.
     """
 
     permit: Permit
@@ -75,7 +80,10 @@ class Draft:
     claiming: Permit | None = None
     updated: int = 0
     facts: Facts | None = None
-    terms: str = ""
+    rows: Rows = ()
+    tokens: set[str] = field(default_factory=set)
+    plain: bytes = b""
+    packed: bytes = b""
 
 
 class Drafting:
@@ -94,6 +102,10 @@ class Drafting:
         self._indexes = ctx.store.indexes(self._tenant, self._state)
         self._view = lens(ctx.base, registry)
         self._surrogates: dict[tuple[str, str], bytes] = {}  # entries of a Bundle speak of the same few people
+
+    def stages(self) -> tuple[Callable[[Draft], None], ...]:
+        """What a draft goes through before it is sealed, in order."""
+        return self.judge, self._extract, self._token, self._word, self._pack
 
     def judge(self, draft: Draft) -> None:
         """Stamp a draft and hold it against its permit.
@@ -120,20 +132,35 @@ class Drafting:
             raise _outside(permit, "the id belongs to a hidden record")
         draft.facts = found
 
-    def index(self, draft: Draft) -> None:
-        """Find the tokens of a judged draft."""
-        draft.terms = terms_of(self._indexes, self._view.extractor, draft.resource)
+    def _extract(self, draft: Draft) -> None:
+        """Find what a judged draft is to be found by."""
+        draft.rows = rows_of(self._view.extractor, draft.resource)
+
+    def _token(self, draft: Draft) -> None:
+        """Make the tokens of what was extracted."""
+        draft.tokens = tokens_of(self._indexes, draft.rows)
+
+    def _word(self, draft: Draft) -> None:
+        """Make the tokens of its words, and put all of them together."""
+        draft.tokens |= words_of(self._indexes, draft.resource)
+
+    def _pack(self, draft: Draft) -> None:
+        """Write it as JSON and compress it."""
+        draft.plain = json.encode(draft.resource)
+        draft.packed = codec.packed(draft.plain)
 
     def seal(self, draft: Draft) -> Prepared:
         """Make a judged and indexed draft what can be committed."""
         type_, version, facts = draft.permit.type, draft.version, draft.facts
         if facts is None:
             raise Problem(Kind.FAULT, "Something went wrong on our side.", "a draft that nobody judged")
-        change, body = self._ctx.store.seal(
+        change = self._ctx.store.seal(
             self._tenant,
-            resource=draft.resource,
+            type_=type_,
+            id_=draft.id,
+            packed=draft.packed,
             facts=facts,
-            terms=draft.terms,
+            terms=" ".join(draft.tokens),
             version=version,
             base=draft.base,
             method=draft.method,
@@ -141,7 +168,7 @@ class Drafting:
             indexed=self._state.stamp,
         )
         action: Action = "C" if draft.method == "POST" or version == 1 else "U"
-        made = Version(type_, draft.id, version, draft.updated, False, draft.method, body)
+        made = Version(type_, draft.id, version, draft.updated, False, draft.method, draft.plain)
         shown = made if _readable(self._ctx, type_, facts, draft.resource) else msgspec.structs.replace(made, body=b"")
         return Prepared(
             change,
@@ -163,8 +190,8 @@ class Drafting:
 def prepare(ctx: Context, draft: Draft) -> Prepared:
     """Stamp, judge, index and seal one new version; raises Problem as `Drafting.judge`."""
     drafting = Drafting(ctx)
-    drafting.judge(draft)
-    drafting.index(draft)
+    for stage in drafting.stages():
+        stage(draft)
     return drafting.seal(draft)
 
 
@@ -190,9 +217,11 @@ def prepare_deletion(ctx: Context, permit: Permit, *, id_: str, facts: Facts, ba
     tenant = ctx.actor.tenant
     updated = ctx.services.clock.now_ms()
     stub = {"resourceType": permit.type, "id": id_}
-    change, _ = ctx.store.seal(
+    change = ctx.store.seal(
         tenant,
-        resource=stub,
+        type_=permit.type,
+        id_=id_,
+        packed=codec.packed(json.encode(stub)),
         facts=facts,
         terms="",
         version=base + 1,

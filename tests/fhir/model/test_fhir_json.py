@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salus.fhir.json import decode, decode_in_steps, encode
+from salus.fhir.json import decode, decode_apart, decode_in_steps, encode
 from salus.kernel.errors import Kind, Problem
 
 SCALARS = st.one_of(
@@ -181,3 +181,52 @@ def test_decoding_in_steps_refuses_in_the_same_words(raw: bytes) -> None:
 def test_an_array_that_stands_there_twice_is_not_mixed_up() -> None:
     raw = b'{"a":[1,2],"entry":[1,2]}'
     assert in_steps(raw) == {"a": [1, 2], "entry": [1, 2]}
+
+
+brought = st.dictionaries(st.sampled_from(["a", "resource", "entry"]), json_like, max_size=3)
+entry_like = st.fixed_dictionaries({}, optional={"a": brought, "resource": brought | json_like, "b": json_like})
+
+
+@given(st.lists(entry_like, max_size=4), st.sampled_from(["", " ", "\n\t"]))
+def test_resources_taken_out_of_a_bundle_are_those_that_were_in_it(entries: list[dict[str, Any]], space: str) -> None:
+    raw = encode({"a": {"resource": 0}, "entry": entries, "type": "x"}).replace(b":", b":" + space.encode())
+    apart = decode_apart(raw)
+    if apart is None:  # whoever asked decodes it in one piece
+        return
+    bundle, texts = apart
+    for entry, text in zip(bundle["entry"], texts, strict=True):
+        if text:
+            entry["resource"] = decode(text)
+    assert bundle == decode(raw)
+
+
+def test_resources_of_an_ordinary_bundle_are_taken_out() -> None:
+    apart = decode_apart(b'{"type":"transaction","entry":[{"fullUrl":"u","resource" : {"a":1.10}},{"request":{}}]}')
+    assert apart == (
+        {"type": "transaction", "entry": [{"fullUrl": "u", "resource": 0}, {"request": {}}]},
+        [b'{"a":1.10}', b""],
+    )
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"entry":[{"resource":{"a":1},"resource":{"a":1}}]}',
+        b'{"entry":[{"resource":{"a":1}}],"entry":[]}',
+        b'{"entry":[{"a":{"resource":{"a":1}},"resource":{"a":1}}]}',
+        b'{"entry":[{"a":{"resource":{"b":1}},"resource":{"a":1}}]}',
+        b'{"entry":[{"resource":0}]}',
+        b'{"entry":[{"resource":true},{"resource":true}]}',
+        b'{"entry":[{"resource":null}]}',
+        b'{"entry":[{"resource":[]}]}',
+        b'{"entry":[1]}',
+        b'{"entry":{}}',
+        b'{"a":[{"resource":{}}]}',
+        b'{"entry":[{"resource":{"a":1}}]} x',
+        b'{"entry":[{"resource":{"a":1]}}]}',
+        b"[]",
+        b"",
+    ],
+)
+def test_whatever_is_out_of_the_ordinary_is_not_taken_apart(raw: bytes) -> None:
+    assert decode_apart(raw) is None

@@ -196,6 +196,21 @@ def test_the_same_record_twice_is_refused(clinic: Clinic, name: str) -> None:
     assert (_count(service), service.get("/fhir/Patient/anna").headers["etag"]) == (before, 'W/"1"')
 
 
+def test_a_resource_that_is_no_strict_json_is_named_with_its_line_in_the_bundle(clinic: Clinic) -> None:
+    service = clinic.as_("service")
+    before = _count(service)
+    good = '{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}'
+    bad = good.replace('"Patient"}', '"Patient",\n"active":true,\n"active":true}')
+    body = f'{{"resourceType":"Bundle","type":"transaction","entry":[\n{good},\n{bad}]}}'
+    headers = {"content-type": "application/fhir+json"}
+    answer = service.request("POST", "/fhir", content=body.encode(), headers=headers)
+    assert answer.status_code == 400, answer.text
+    (issue,) = answer.json()["issue"]
+    assert issue["diagnostics"].startswith("The same name occurs twice in one object, at line 5")
+    assert issue["expression"] == ["Bundle.entry[1]"]
+    assert _count(service) == before
+
+
 _BAD = {
     "invalid content": (_entry("POST", "Observation", {"resourceType": "Observation", "status": "x"}), 422, "resource"),
     "wrong type": (_entry("POST", "Observation", {"resourceType": "Patient"}), 400, ""),

@@ -22,7 +22,8 @@ async def bundle_in(call: Call) -> Response:
     check_accept(call.request)
     media = check_content(call.request)
     raw = await call.request.body()
-    sent = await resource_of(raw, media)
+    apart = json.decode_apart(raw) if media != "xml" else None
+    sent, texts = apart if apart is not None else (await resource_of(raw, media), None)
     kind = sent.get("type")
     if sent.get("resourceType") != "Bundle" or kind not in {"transaction", "batch"}:
         text = "Send a Bundle of type transaction or batch here; single resources go to /fhir/<type>."
@@ -31,9 +32,10 @@ async def bundle_in(call: Call) -> Response:
     limit = ctx.services.limits.bundle_entries
     base = ctx.base + "/"
     if kind == "batch":
+        sent = sent if texts is None else await resource_of(raw, media)
         answers = await batch(ctx, entries_apart(sent, limit, base), operate)
     else:
-        again = raw if media == "json" else json.encode(sent)
-        answers = await transaction(ctx, Fresh(sent, again, limit, base), pins=PIN.encode() in raw)
+        again = raw if media != "xml" else json.encode(sent)
+        answers = await transaction(ctx, Fresh(sent, again, limit, base, texts), pins=PIN.encode() in raw)
     returns = Preferences.of(call.request).returns
     return Response(200, bundle.responses(f"{kind}-response", results(answers, returns)), FHIR_JSON)

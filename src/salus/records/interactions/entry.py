@@ -7,6 +7,7 @@ https://hl7.org/fhir/R4/bundle.html  https://hl7.org/fhir/R4/http.html#transacti
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,8 @@ class Entry:
         if_none_match: ETags that the client has already, as text, for a read.
         if_modified_since: in milliseconds, for a read.
         operation: name of the operation that the address calls, without `$`.
+        text: the resource as JSON when it is not decoded yet; `resource` is None then.
+        whole: the Bundle that it is from.
     """
 
     index: int
@@ -69,6 +72,22 @@ class Entry:
     if_none_match: str = ""
     if_modified_since: int | None = None
     operation: str = ""
+    text: bytes = b""
+    whole: bytes = b""
+
+    def brought(self) -> dict[str, Any] | None:
+        """The resource; what came as text is decoded at each call.
+
+        Raises:
+            Problem: INCORRECT when it cannot be read.
+        """
+        if not self.text:
+            return self.resource
+        try:
+            return json.decode(self.text)
+        except Problem:
+            json.decode(self.whole)  # which says at which line of the Bundle
+            raise
 
     @property
     def reads(self) -> bool:
@@ -83,31 +102,45 @@ class Fresh:
         sent: the decoded Bundle.
         raw: the same as JSON bytes, should it be needed again.
         limit, base: as `entries_of` takes them.
+        texts: for each entry its resource as JSON, when `sent` is without them (`salus.fhir.json.decode_apart`).
     """
 
-    def __init__(self, sent: dict[str, Any], raw: bytes, limit: int, base: str = "") -> None:
-        self._first: dict[str, Any] | None = sent
+    def __init__(
+        self, sent: dict[str, Any], raw: bytes, limit: int, base: str = "", texts: Sequence[bytes] | None = None
+    ) -> None:
+        self._sent: dict[str, Any] | None = sent
         self._raw = raw
         self._limit = limit
         self._base = base
+        self._texts = texts
 
     def __call__(self) -> list[Entry]:
         """Entries that nobody has written into yet."""
-        sent, self._first = self._first, None
+        sent = self._sent
+        if self._texts is not None and sent is not None:  # nobody writes into what is decoded again each time
+            entries = entries_of(sent, self._limit, self._base, self._texts)
+            for entry in entries:
+                entry.whole = self._raw
+            return entries
+        self._sent = None
         return entries_of(sent if sent is not None else json.decode(self._raw), self._limit, self._base)
 
 
-def entries_of(bundle: dict[str, Any], limit: int, base: str = "") -> list[Entry]:
+def entries_of(bundle: dict[str, Any], limit: int, base: str = "", texts: Sequence[bytes] | None = None) -> list[Entry]:
     """Read the requests of a decoded transaction.
 
     Args:
         limit: the largest number of entries that is taken.
         base: own base address; a request may spell its address in full.
+        texts: for each entry its resource as JSON, when the Bundle is without them.
 
     Raises:
         Problem: INCORRECT with the place of the entry that cannot be read; TOO_LARGE above the limit.
     """
-    return [_entry(index, item, base) for index, item in enumerate(_items(bundle, limit))]
+    items = _items(bundle, limit)
+    if texts is None:
+        return [_entry(index, item, base) for index, item in enumerate(items)]
+    return [_entry(index, item, base, text) for index, (item, text) in enumerate(zip(items, texts, strict=True))]
 
 
 def entries_apart(bundle: dict[str, Any], limit: int, base: str = "") -> list[Entry | Problem]:
@@ -130,7 +163,7 @@ def _items(bundle: dict[str, Any], limit: int) -> list[Any]:
     return raw
 
 
-def _entry(index: int, item: Any, base: str) -> Entry:
+def _entry(index: int, item: Any, base: str, text: bytes = b"") -> Entry:
     place = f"Bundle.entry[{index}]"
     if not isinstance(item, dict):
         raise _unreadable(place, "an entry must be an object")
@@ -144,7 +177,7 @@ def _entry(index: int, item: Any, base: str) -> Entry:
         raise _unreadable(f"{place}.request.url", "the request needs an address")
     address, operation, query = _operation(url.removeprefix(base) if base else url)
     type_, id_, tail = _split(address, place, on_system=bool(operation or (query and method in _READING)))
-    resource = item.get("resource")
+    resource = None if text else item.get("resource")
     if resource is not None and not isinstance(resource, dict):
         raise _unreadable(f"{place}.resource", "a resource must be an object")
     if method == "POST" and id_ and not operation:
@@ -171,6 +204,7 @@ def _entry(index: int, item: Any, base: str) -> Entry:
         if_none_match=_text(request, "ifNoneMatch", f"{place}.request"),
         if_modified_since=_moment(_text(request, "ifModifiedSince", f"{place}.request"), place),
         operation=operation,
+        text=text,
     )
 
 

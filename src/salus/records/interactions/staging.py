@@ -115,17 +115,19 @@ class _Slice:
 
     def stages(self) -> Iterable[Callable[[_Line], None]]:
         """In their order; one of them is over for all entries before the next begins."""
-        return self._refer, self._name, self._permit, self._check, self._draft, self._judge, self._index, self._seal
+        drafts = (_of_draft(stage) for stage in self._drafting.stages())
+        return self._refer, self._name, self._permit, self._check, self._draft, *drafts, self._seal
 
     def _refer(self, line: _Line) -> None:
         """References to other entries become references to records."""
         entry, staging = line.entry, self._staging
-        if entry.resource is None:
+        resource = entry.brought()
+        if resource is None:
             raise Problem(Kind.INCORRECT, f"{entry.method} needs a resource.")
-        rewrite(entry.resource, self._targets.seen_from(entry.full_url))
+        rewrite(resource, self._targets.seen_from(entry.full_url))
         if staging.pins:
-            pin(entry.resource, lambda target: promise(self._ctx, target, staging))
-        line.resource = entry.resource
+            pin(resource, lambda target: promise(self._ctx, target, staging))
+        line.resource = resource
 
     def _name(self, line: _Line) -> None:
         """What a PUT writes to is named once; a conditional one has found its target before."""
@@ -160,16 +162,14 @@ class _Slice:
         else:
             line.draft, line.makes = update.following(self._ctx, permit, entry.id, line.resource, entry.if_match)
 
-    def _judge(self, line: _Line) -> None:
-        self._drafting.judge(line.draft)
-
-    def _index(self, line: _Line) -> None:
-        self._drafting.index(line.draft)
-
     def _seal(self, line: _Line) -> None:
         made = self._drafting.seal(line.draft)
         self._staging.prepared.append(made)
         self._staging.answers[line.entry.index] = answer_made(made.shown, line.makes)
+
+
+def _of_draft(stage: Callable[[Draft], None]) -> Callable[[_Line], None]:
+    return lambda line: stage(line.draft)
 
 
 def name(entry: Entry, id_: str, staging: Staging) -> None:

@@ -33,12 +33,12 @@ class Targets(dict[str, str]):
 
     Args:
         entries: `Type/id` by fullUrl.
-        sent: `meta.versionId` that the entries carry, by fullUrl.
+        sent: gives the `meta.versionId` that an entry carries, by its fullUrl; empty without one.
         version_of: tells the version that an entry becomes.
     """
 
     def __init__(
-        self, ctx: Context, entries: Mapping[str, str], sent: Mapping[str, str], version_of: VersionOf
+        self, ctx: Context, entries: Mapping[str, str], sent: Callable[[str], str], version_of: VersionOf
     ) -> None:
         super().__init__(entries)
         self._ctx = ctx
@@ -75,7 +75,7 @@ class Targets(dict[str, str]):
     def _versioned(self, text: str) -> bool:
         """A reference to the version that an entry says it is comes to name the version that it becomes."""
         named = _VERSION.fullmatch(text)
-        if named is None or self._sent.get(named[1]) != named[2] or not dict.__contains__(self, named[1]):
+        if named is None or not dict.__contains__(self, named[1]) or self._sent(named[1]) != named[2]:
             return False
         target = self[named[1]]
         version = self._version_of(target)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import groupby
 
 from salus.access.permissions import Permission
@@ -119,12 +120,13 @@ def _stage_one(ctx: Context, entry: Entry, targets: Targets, staging: Staging) -
     if entry.method == "DELETE":
         _stage_delete(ctx, entry, staging)
         return
-    if entry.resource is None:
+    sent = entry.brought()
+    if sent is None:
         raise Problem(Kind.INCORRECT, f"{entry.method} needs a resource.")
     target = entry.id or _one_match(ctx, entry)
     name(entry, target, staging)
     seen = targets.seen_from(entry.full_url)
-    made = patch.stage(ctx, entry.type, target, of_entry(entry.resource), entry.if_match, seen)
+    made = patch.stage(ctx, entry.type, target, of_entry(sent), entry.if_match, seen)
     staging.prepared.append(made)
     staging.answers[entry.index] = answer_made(made.shown, False)
 
@@ -188,7 +190,7 @@ async def _resolve_conditions(
 def _targets(ctx: Context, entries: Sequence[Entry], matched: dict[int, Found], staging: Staging) -> Targets:
     """Give every new record its id now, so that entries can refer to each other in any order."""
     mapping: dict[str, str] = {}
-    sent: dict[str, str] = {}
+    named: dict[str, Entry] = {}
     for entry in entries:
         if entry.index in matched:
             entry.id = matched[entry.index].version.id
@@ -203,11 +205,17 @@ def _targets(ctx: Context, entries: Sequence[Entry], matched: dict[int, Found], 
         if entry.method in {"POST", "PUT", "PATCH"} and entry.id:
             staging.written.add(f"{entry.type}/{entry.id}")
         if entry.full_url and entry.id and not entry.reads:
-            _map(entry, mapping, sent)
+            _map(entry, mapping)
+            named[entry.full_url] = entry
+
+    @cache
+    def sent(full_url: str) -> str:
+        return _version_sent(named[full_url]) if full_url in named else ""
+
     return Targets(ctx, mapping, sent, lambda target: promise(ctx, target, staging))
 
 
-def _map(entry: Entry, mapping: dict[str, str], sent: dict[str, str]) -> None:
+def _map(entry: Entry, mapping: dict[str, str]) -> None:
     """Note what an entry's fullUrl stands for (https://hl7.org/fhir/R4/bundle.html#bundle-unique, bdl-7, bdl-8)."""
     place = f"Bundle.entry[{entry.index}].fullUrl"
     if "/_history/" in entry.full_url:
@@ -217,17 +225,22 @@ def _map(entry: Entry, mapping: dict[str, str], sent: dict[str, str]) -> None:
     if mapping.setdefault(entry.full_url, target) != target:
         text = "Two entries have the same fullUrl."
         raise Problem(Kind.INCORRECT, text, issues=(Issue("duplicate", text, place),))
-    meta = entry.resource.get("meta") if entry.resource else None
+
+
+def _version_sent(entry: Entry) -> str:
+    """The version that a resource says it is."""
+    resource = entry.brought()
+    meta = resource.get("meta") if resource else None
     version = meta.get("versionId") if isinstance(meta, dict) else None
-    if isinstance(version, str):
-        sent[entry.full_url] = version
+    return version if isinstance(version, str) else ""
 
 
 def _future_id(entry: Entry, found: Found | None) -> str:
     """The id that a conditional update will write to: that of the match, of the body, or a new one."""
     if found is not None:
         return found.version.id
-    sent = entry.resource.get("id") if entry.resource else None
+    resource = entry.brought()
+    sent = resource.get("id") if resource else None
     return sent if isinstance(sent, str) and sent else uuid7()
 
 

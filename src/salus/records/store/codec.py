@@ -48,13 +48,13 @@ def context(
     return (_FORMAT, tenant, rid, type_, version, deleted, *facts)
 
 
-def seal_body(key: SealingKey, plain: bytes, bound_to: Context) -> bytes:
-    """Compress, pad and seal the JSON of one record version."""
-    return key.seal(pad(_mine.compress(plain)), bound_to)
+def packed(plain: bytes) -> bytes:
+    """Compress and pad the JSON of one record version, ready to be sealed."""
+    return pad(_mine.compress(plain))
 
 
 def open_body(key: SealingKey, sealed: bytes, bound_to: Context) -> bytes:
-    """Open what `seal_body` made.
+    """Open what was packed and sealed.
 
     Raises:
         Problem: FAULT when the body, or anything it is bound to, was changed.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -31,7 +32,6 @@ _PAIRS, _SUMS = "index-pairs", "index-sums"  # purposes of derived keys
 _SIZE = 16
 _BLOCK_BITS = 128
 _AT_ONCE = 4_096  # pairs, and the most blocks that are folded together
-_MASKS = {bits: (1 << bits) - 1 for bits in (_BLOCK_BITS << power for power in range(_AT_ONCE.bit_length()))}
 _BARE = modes.ECB()  # noqa: S305  the bare block cipher: each block is a pair, and no block leaves this module
 _WORDS = "create virtual table if not exists temp.index_word using fts5vocab(main, blind_token, instance)"
 _READ = "select term, doc from temp.index_word"
@@ -42,13 +42,17 @@ _Bare = Callable[[bytes], bytes]
 
 def folded(blocks: bytes) -> int:
     """The sum without carry of 16-byte blocks."""
-    number, bits = int.from_bytes(blocks), _BLOCK_BITS
-    while bits < len(blocks) * 8:
-        bits *= 2
-    while bits > _BLOCK_BITS:
-        bits //= 2
-        number = (number >> bits) ^ (number & (_MASKS.get(bits) or (1 << bits) - 1))
+    number = int.from_bytes(blocks)
+    for half, mask in _halves(len(blocks) // _SIZE):
+        number = (number >> half) ^ (number & mask)
     return number
+
+
+@lru_cache(maxsize=1024)
+def _halves(blocks: int) -> tuple[tuple[int, int], ...]:
+    """How so many blocks are folded to one: at which bit each time, and a mask of what is below."""
+    powers = range((blocks - 1).bit_length() - 1, -1, -1) if blocks > 1 else ()
+    return tuple((_BLOCK_BITS << power, (1 << (_BLOCK_BITS << power)) - 1) for power in powers)
 
 
 class IndexMarks:

@@ -7,7 +7,7 @@ Needs a `Permit` to find anything, opens only what a permit found, and applies t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from hmac import compare_digest
 from typing import Any
@@ -251,7 +251,9 @@ class Store:
         self,
         tenant: str,
         *,
-        resource: Mapping[str, Any],
+        type_: str,
+        id_: str,
+        packed: bytes,
         facts: Facts,
         terms: str,
         version: int,
@@ -260,29 +262,24 @@ class Store:
         updated: int,
         indexed: int,
         deleted: bool = False,
-    ) -> tuple[Change, bytes]:
+    ) -> Change:
         """Make the row of a new version.
 
         Args:
-            resource: complete, with id and meta; for a deletion only resourceType and id.
+            packed: the resource, complete with id and meta, as `codec.packed` gives it; for a deletion only
+                resourceType and id.
             facts: what access will judge the row by.
             terms: blind tokens, separated by spaces.
             base: the version it follows, see `Change`.
             indexed: stamp of the definitions that the tokens were made with.
-
-        Returns:
-            The change for the unit, and the resource as JSON bytes for the answer.
         """
         keys = self.keys(tenant)
-        type_ = resource["resourceType"]
-        rid = keys.surrogate("record", f"{type_}/{resource['id']}")
-        plain = json.encode(resource)
+        rid = keys.surrogate("record", f"{type_}/{id_}")
         key = keys.record_key(_key_owner(facts.owners), type_, create=True)
         flag = int(deleted)
         stamp = (facts.owners, facts.author, facts.labels, facts.sensitivity, facts.rank)
-        body = codec.seal_body(key, plain, codec.context(tenant, rid, type_, version, flag, stamp))
-        change = Change(tenant, rid, type_, version, base, flag, method, updated, *stamp, body, terms, indexed)
-        return change, plain
+        body = key.seal(packed, codec.context(tenant, rid, type_, version, flag, stamp))
+        return Change(tenant, rid, type_, version, base, flag, method, updated, *stamp, body, terms, indexed)
 
     def place(self, tenant: str, rid: bytes, owners: bytes, name: bytes) -> Place:
         """Where a new content of a record will lie."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from salus.crypto.envelope import commitment
 from salus.kernel.db import Connection
 from salus.kernel.errors import Kind, Problem
 from salus.records.store import turned
@@ -129,7 +130,12 @@ class RecordsWriter:
         mine: set[bytes] = set()
         if part.turn is not None:
             turned.check(db, part.turn)
+        looked_at: set[tuple[str, bytes, int, bytes]] = set()
         for change in part.changes:
+            whose = (change.tenant, change.owners, change.deleted, commitment(change.body))
+            if whose in looked_at:
+                continue
+            looked_at.add(whose)
             refuse_erased(db, change.tenant, change.owners, change.deleted)
             if replaced(db, change.tenant, change.owners, change.body):
                 self._forget_key(change.tenant, change.owners)
@@ -191,7 +197,9 @@ class RecordsWriter:
                 db.execute("delete from blind_token where rowid=?", (seq,))
             first = db.execute("select coalesce(max(seq), 0) + 1 from record").get
             numbered = list(enumerate(changes, first))
-            db.executemany(_ROW, [_row(seq, change, self._marks(seq, change)) for seq, change in numbered])
+            marks = {tenant: self._marking.tenant(tenant).of for tenant in {change.tenant for change in changes}}
+            rows = [_row(seq, change, marks[change.tenant](seq, change.terms)) for seq, change in numbered]
+            db.executemany(_ROW, rows)
             db.executemany(_TERMS, [(seq, change.terms) for seq, change in numbered if change.terms])
         for part in parts:
             for define_ in part.defines:
@@ -210,9 +218,6 @@ class RecordsWriter:
                     "insert or replace into import_progress(tenant, source, position, mark) values(?,?,?,?)",
                     part.progress,
                 )
-
-    def _marks(self, seq: int, change: Change) -> bytes:
-        return self._marking.tenant(change.tenant).of(seq, change.terms)
 
     def committed(self) -> None:
         """Nothing is cached between groups."""
