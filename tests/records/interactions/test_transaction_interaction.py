@@ -200,7 +200,7 @@ def test_a_resource_that_is_no_strict_json_is_named_with_its_line_in_the_bundle(
     service = clinic.as_("service")
     before = _count(service)
     good = '{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}'
-    bad = good.replace('"Patient"}', '"Patient",\n"active":true,\n"active":true}')
+    bad = good.replace('"Patient"}', '"Patient",\n"active":true,\n"active":true}', 1)
     body = f'{{"resourceType":"Bundle","type":"transaction","entry":[\n{good},\n{bad}]}}'
     headers = {"content-type": "application/fhir+json"}
     answer = service.request("POST", "/fhir", content=body.encode(), headers=headers)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from salus.access.permissions import Permission
 from salus.access.permit import Permit
@@ -29,6 +29,9 @@ from salus.records.store.write import Guard
 from salus.records.wording import wrong_id
 
 _TOGETHER = 32  # entries; more gain nothing
+_LARGE = 32 * 1024  # bytes of a resource
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -64,13 +67,18 @@ class Staging:
 
 @dataclass(slots=True)
 class _Line:
-    """A POST or PUT on its way: what the stages have found out about it."""
+    """A POST or PUT on its way: what the stages have found out about it.
+
+    Attributes:
+        large: whether others may want their turn after each of its stages.
+    """
 
     entry: Entry
     resource: dict[str, Any] = field(init=False)
     permit: Permit = field(init=False)
     draft: Draft = field(init=False)
     makes: bool = True
+    large: bool = False
 
 
 async def stage_wholes(
@@ -83,25 +91,7 @@ async def stage_wholes(
     """
     for start in range(0, len(entries), _TOGETHER):
         slice_ = _Slice(ctx, targets, staging)
-        lines = [_Line(entry) for entry in entries[start : start + _TOGETHER]]
-        await _through(lines, slice_.stages(), breath)
-
-
-async def _through(lines: list[_Line], stages: Iterable[Callable[[_Line], None]], breath: Breath) -> None:
-    failed: tuple[Entry, Problem] | None = None
-    for stage in stages:
-        for at, line in enumerate(lines):
-            try:
-                stage(line)
-            except Problem as problem:  # those before it may still fail in a later stage, and would be told instead
-                failed = line.entry, problem
-                del lines[at:]
-                break
-            if breath.due:  # a large resource
-                await breath.pause()
-    if failed is not None:
-        with placed(failed[0]):
-            raise failed[1]
+        await slice_.go([_Line(entry) for entry in entries[start : start + _TOGETHER]], breath)
 
 
 class _Slice:
@@ -113,10 +103,16 @@ class _Slice:
         self._staging = staging
         self._drafting = Drafting(ctx)
 
-    def stages(self) -> Iterable[Callable[[_Line], None]]:
-        """In their order; one of them is over for all entries before the next begins."""
-        drafts = (_of_draft(stage) for stage in self._drafting.stages())
-        return self._refer, self._name, self._permit, self._check, self._draft, *drafts, self._seal
+    async def go(self, lines: list[_Line], breath: Breath) -> None:
+        """One stage after the other; one is over for all entries before the next begins."""
+        before = (self._refer, self._name, self._permit, self._check, self._draft)
+        failed = await _through(before, lines, lines, breath)
+        drafts = [line.draft for line in lines]
+        failed = await _through(self._drafting.stages(), drafts, lines, breath) or failed
+        failed = await _through((self._seal,), lines, lines, breath) or failed
+        if failed is not None:
+            with placed(failed[0]):
+                raise failed[1]
 
     def _refer(self, line: _Line) -> None:
         """References to other entries become references to records."""
@@ -128,6 +124,7 @@ class _Slice:
         if staging.pins:
             pin(resource, lambda target: promise(self._ctx, target, staging))
         line.resource = resource
+        line.large = len(entry.text) > _LARGE or not entry.text
 
     def _name(self, line: _Line) -> None:
         """What a PUT writes to is named once; a conditional one has found its target before."""
@@ -168,8 +165,28 @@ class _Slice:
         self._staging.answers[line.entry.index] = answer_made(made.shown, line.makes)
 
 
-def _of_draft(stage: Callable[[Draft], None]) -> Callable[[_Line], None]:
-    return lambda line: stage(line.draft)
+async def _through(
+    stages: Iterable[Callable[[T], object]], things: list[T], lines: list[_Line], breath: Breath
+) -> tuple[Entry, Problem] | None:
+    """Put what stands for lines through stages; those from the first that fails on are left out of both lists.
+
+    Those before it may still fail in a later stage, and are told instead.
+    """
+    failed: tuple[Entry, Problem] | None = None
+    for stage in stages:
+        at = 0
+        try:
+            for thing in things:
+                stage(thing)
+                at += 1
+                if lines[at - 1].large and breath.due:
+                    await breath.pause()
+        except Problem as problem:
+            failed = lines[at].entry, problem
+            del things[at:], lines[at:]
+        if breath.due:
+            await breath.pause()
+    return failed
 
 
 def name(entry: Entry, id_: str, staging: Staging) -> None:
