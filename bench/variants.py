@@ -136,6 +136,7 @@ class _OnlyWrites:
         self._real = real
         self.close = real.close
         self.settle = real.settle
+        self.on_their_way = 0
 
     def keep_with(self, keeper: object) -> None:
         """There is nothing to keep."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,7 +52,7 @@ class Desk:
         """Die, and leave the file."""
         path = self.folder / f"{self.journal.name}.journal"
         assert self.journal._file is not None
-        os.close(self.journal._file)
+        self.journal._file.close()
         self.journal._file = None
         return path
 

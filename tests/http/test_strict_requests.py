@@ -327,3 +327,16 @@ def test_an_address_of_its_own_is_no_resource_type(strict: Clinic, method: str) 
     answer = strict.as_("service").request(method, "/fhir/metadata", json={"resourceType": "Patient"})
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD"
+
+
+def test_no_request_stays_on_its_way_however_it_ends(clinic: Clinic) -> None:
+    nurse = clinic.as_("nurse")
+    ends = [
+        nurse.get("/fhir/Patient/anna"),
+        nurse.get("/fhir/Patient/nobody"),
+        nurse.post("/fhir/Patient", content=b"{", headers=FHIR),
+        nurse.get("/nothing"),
+        clinic.stranger.get("/fhir/Patient/anna"),
+    ]
+    assert [answer.status_code for answer in ends] == [200, 404, 400, 404, 401]
+    assert clinic.house.writer.on_their_way == 0

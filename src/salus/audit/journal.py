@@ -27,12 +27,12 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from salus.crypto.envelope import SealingKey
+from salus.kernel.durable import BLOCK, DurableFile
 from salus.kernel.errors import Kind, Problem
 
 Sealed = tuple[str, int, bytes]
 """Tenant, time in ms since the epoch, sealed entry."""
 
-_BLOCK = 4096
 _MAGIC = b"SALJ"
 _HEADER = 16
 _FIRST_SIZE = 1 << 20
@@ -69,7 +69,7 @@ class Journal:
         self.number = 0
         self._folder = folder
         self._key = key
-        self._file: int | None = None
+        self._file: DurableFile | None = None
         self._offset = 0
 
     def append(self, entries: Sequence[Sealed]) -> None:
@@ -86,13 +86,9 @@ class Journal:
         assert self._file is not None  # noqa: S101  made above
         number = self.number + 1
         sealed = self._key.seal(_encode(entries), (_CONTEXT, self.name, number))
-        frame = b"".join((_MAGIC, number.to_bytes(8), len(sealed).to_bytes(4), sealed))
-        frame += bytes(-len(frame) % _BLOCK)
-        if os.pwrite(self._file, frame, self._offset) != len(frame):
-            raise OSError("the journal was written in part")
-        os.fdatasync(self._file)
+        frame = (_MAGIC, number.to_bytes(8), len(sealed).to_bytes(4), sealed)
+        self._offset += self._file.write(frame, self._offset)
         self.number = number
-        self._offset += len(frame)
         for entry in entries:
             self.waiting.setdefault(entry[0], []).append(entry)
 
@@ -109,7 +105,7 @@ class Journal:
             return
         if not self.waiting:
             self._path().unlink(missing_ok=True)
-        os.close(self._file)
+        self._file.close()
         self._file = None
 
     def _path(self) -> Path:
@@ -120,17 +116,16 @@ class Journal:
         self.name = os.urandom(8).hex()
         path = self._path()
         unfinished = path.with_suffix(".new")  # a journal is locked before anybody can take it for a left one
-        file = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = DurableFile(unfinished)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            os.write(file, bytes(_FIRST_SIZE))
-            os.fsync(file)
+            file.write((bytes(_FIRST_SIZE),), 0)
             unfinished.rename(path)
             folder = os.open(self._folder, os.O_RDONLY)
             os.fsync(folder)
             os.close(folder)
         except OSError:
-            os.close(file)
+            file.close()
             raise
         self._file = file
 
@@ -225,13 +220,13 @@ def _headers(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         length = int.from_bytes(data[at + 12 : at + _HEADER])
         yield int.from_bytes(data[at + 4 : at + 12]), at, data[at + _HEADER : at + _HEADER + length]
         at += _HEADER + length
-        at += -at % _BLOCK
+        at += -at % BLOCK
 
 
 def _goes_on(data: bytes, start: int, last: int, name: str, key: SealingKey) -> bool:
     """Whether a later frame than the last one stands behind a break."""
-    first_block = start + -start % _BLOCK
-    for at in range(first_block + _BLOCK, len(data), _BLOCK):  # the broken frame itself is passed over
+    first_block = start + -start % BLOCK
+    for at in range(first_block + BLOCK, len(data), BLOCK):  # the broken frame itself is passed over
         if data[at : at + 4] != _MAGIC:
             continue
         number = int.from_bytes(data[at + 4 : at + 12])

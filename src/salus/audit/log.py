@@ -26,15 +26,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from salus.audit import store
-from salus.audit.checkpoint import Checkpoint, Signer
+from salus.audit.checkpoint import Checkpoint
 from salus.audit.entry import BODY, seal_entry
 from salus.audit.event import Event
 from salus.audit.journal import Journal, Sealed
+from salus.audit.known import Known
 from salus.audit.merkle import Frontier, leaf_hash
 from salus.audit.published import Published
 from salus.audit.signers import LogReader, Turn, joined, newest_number, signer_of, statement
 from salus.crypto.keyring import TenantKeys
-from salus.crypto.wiping import wipe
 from salus.kernel.clock import Clock
 from salus.kernel.commit import Unit
 from salus.kernel.db import Connection, exclusive
@@ -44,32 +44,6 @@ _log = logging.getLogger(__name__)
 
 _SIGN_EVERY_MS = 1_000
 _KEEP_UNPUBLISHED = 100  # checkpoints kept while their folder cannot be written; the newest says it all
-
-
-class _Tenant:
-    """What the writer's thread knows of one tenant's log."""
-
-    __slots__ = ("_number", "_signer", "batch_key", "frontier", "head_key", "keys", "mac")
-
-    def __init__(self, keys: TenantKeys) -> None:
-        self.keys = keys
-        self.head_key = keys.derived(store.HEAD_KEY)
-        self.batch_key = keys.derived(store.BATCH_KEY)
-        self._number, self._signer = 1, signer_of(keys, 1)
-        self.frontier: Frontier | None = None  # None: not read yet, or forgotten after a rollback
-        self.mac = b""
-        keys.when_forgotten(self._let_go)
-
-    def signer(self, number: int) -> Signer:
-        """The key that signs; another process may have changed it."""
-        if number != self._number:
-            self._number, self._signer = number, signer_of(self.keys, number)
-        return self._signer
-
-    def _let_go(self) -> None:
-        """The tenant's keys are let go; `AuditLog._refresh` makes another of these when they are back."""
-        wipe(self.head_key, self.batch_key)
-        del self._signer
 
 
 class AuditLog:
@@ -100,7 +74,7 @@ class AuditLog:
         self._published = Published(checkpoints)
         self._journal = journal
         self._folded: list[str] = []  # tenants whose journal this group has taken in
-        self._tenants: dict[str, _Tenant] = {}
+        self._tenants: dict[str, Known] = {}
         self._checked: set[str] = set()  # tenants whose head was compared in this group
         self._unsigned: set[str] | None = None  # None: not looked yet what an earlier run left
         self._to_publish: list[tuple[str, int, str]] = []
@@ -144,7 +118,7 @@ class AuditLog:
             raise Problem(Kind.FAULT, "The audit entry cannot be kept.", "this process has no journal")
         entries = [(event.actor.tenant, event.at_ms, self.entry(event)) for part in parts for event in part]
         for tenant in {sealed[0] for sealed in entries}:
-            self._refresh(db, tenant)
+            self._rely(db, tenant)
         self._journal.append(entries)
 
     def kept(self) -> bool:
@@ -290,12 +264,25 @@ class AuditLog:
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _rely(self, db: Connection, tenant: str) -> None:
+        """As `_refresh`, but what was read holds while nobody has written since; outside of a transaction.
+
+        What somebody else wrote counts once this connection has read anything: before a record is released, it has.
+        """
+        known = self._tenants.get(tenant)
+        now = db.data_version()
+        if known is None or known.read_at != now or known.frontier is None or known.keys is not self._keys_of(tenant):
+            self._refresh(db, tenant)
+            self._tenants[tenant].read_at = db.data_version()
+        else:
+            self._vouch(db, tenant, known.mac)
+
     def _refresh(self, db: Connection, tenant: str) -> None:
         """Make the known frontier the one of the database, or refuse."""
         keys = self._keys_of(tenant)
         known = self._tenants.get(tenant)
         if known is None or known.keys is not keys:
-            former, known = known, _Tenant(keys)
+            former, known = known, Known(keys)
             if former is not None:  # the keys were let go and are back; what is known of the log stays known
                 known.frontier, known.mac = former.frontier, former.mac
             self._tenants[tenant] = known
@@ -325,7 +312,7 @@ class AuditLog:
         known.frontier = fresh
         known.mac = head.mac if head else b""
 
-    def _newest_published(self, db: Connection, tenant: str, known: _Tenant) -> Checkpoint | None:
+    def _newest_published(self, db: Connection, tenant: str, known: Known) -> Checkpoint | None:
         try:
             return self._published.newest(tenant, LogReader.of(db, known.keys))
         except OSError as error:  # without them an old database cannot be told from the right one

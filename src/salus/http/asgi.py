@@ -141,17 +141,12 @@ class Application:
             return
         request = Request(scope, receive, self._services.limits.body_bytes)
         request_id = uuid7()
+        writer = self._services.writer
+        writer.on_their_way += 1
         try:
-            response = await self._answer(request, request_id)
-            await bring_into_form(request, response)
-        except Problem as problem:
-            if problem.kind in {Kind.FAULT, Kind.UNAVAILABLE}:
-                _log.error("request %s: %s: %s", request_id, problem.kind.value, problem.detail)
-            response = await self._told(request, request_id, problem)
-        except Exception as error:  # noqa: BLE001  the last line: tell nothing, log the kind of error only
-            _log.error("request %s: %s", request_id, _where(error))
-            fault = Problem(Kind.FAULT, "Something went wrong on our side.")
-            response = await self._told(request, request_id, fault)
+            response = await self._response(request, request_id)
+        finally:
+            writer.on_their_way -= 1
         response.headers.append((b"x-request-id", request_id.encode()))
         if self._cors is not None and b"origin" in request.headers:
             response.headers += await self._cors.headers(request)
@@ -164,6 +159,20 @@ class Application:
         except Problem as problem:  # a content that broke off: the connection ends, short of the length that was told
             _log.error("request %s: %s: %s", request_id, problem.kind.value, problem.detail)
             raise
+
+    async def _response(self, request: Request, request_id: str) -> Response:
+        """The answer, or what is told in its place."""
+        try:
+            response = await self._answer(request, request_id)
+            await bring_into_form(request, response)
+        except Problem as problem:
+            if problem.kind in {Kind.FAULT, Kind.UNAVAILABLE}:
+                _log.error("request %s: %s: %s", request_id, problem.kind.value, problem.detail)
+            return await self._told(request, request_id, problem)
+        except Exception as error:  # noqa: BLE001  the last line: tell nothing, log the kind of error only
+            _log.error("request %s: %s", request_id, _where(error))
+            return await self._told(request, request_id, Problem(Kind.FAULT, "Something went wrong on our side."))
+        return response
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         tenant, segments = split_path(request.path)

@@ -28,6 +28,7 @@ _QUIET_SECONDS = 0.25  # without a write, before housekeeping: an import pauses 
 _PUT_OFF_SECONDS = 2.0  # the longest that housekeeping waits for that
 _IDLE_SECONDS = 0.05  # between two pieces of housekeeping
 _FOLD_SECONDS = 0.1  # from what was kept to the group that takes it in
+_TURNS = 3  # of the loop, from the start of a read to its entry: so long the first of a group waits for the others
 _LOCK_PAUSE = 0.001  # seconds between two tries for the lock
 _LOCK_TRIES = 40  # then wait for it in the kernel, which is fair
 
@@ -102,6 +103,10 @@ class Writer:
     There is no writer thread on purpose. Every answer waits for its own flush, so a loop that waits for the disk keeps
     nobody from anything; two threads that fight for the interpreter lock at each SQL statement cost a third of the
     CPU of a read.
+
+    Attributes:
+        on_their_way: requests that were begun in this process and not answered yet, kept up by whoever serves them. A
+            flush costs as much as several reads, so what is to be kept waits for them, a few turns of the loop at most.
     """
 
     def __init__(
@@ -130,6 +135,8 @@ class Writer:
         self._last_write = 0.0
         self._keeper: Keeper | None = None
         self._alone: list[_Job] = []  # units for the keeper
+        self._turns = 0  # that they have waited for more
+        self.on_their_way = 0
         self._folding: asyncio.TimerHandle | None = None
 
     def keep_with(self, keeper: Keeper) -> None:
@@ -192,6 +199,11 @@ class Writer:
             loop.call_soon(self._flush, loop)  # runs after every request that is ready now has queued its unit
 
     def _keep(self, loop: asyncio.AbstractEventLoop, keeper: Keeper) -> None:
+        if len(self._alone) < self.on_their_way and self._turns < _TURNS:
+            self._turns += 1
+            loop.call_soon(self._keep, loop, keeper)
+            return
+        self._turns = 0
         group, self._alone = self._alone, []
         try:
             keeper.keep(self._db, [unit.parts[keeper.name] for unit, _ in group])
