@@ -122,7 +122,7 @@ def test_each_patients_records_are_found_by_reference(imported: Imported) -> Non
 
 def test_a_second_import_brings_nothing_new(imported: Imported, tmp_path: Path) -> None:
     again = salus("import", BUNDLES, "--data-dir", imported.folder).stdout
-    assert "imported 0 resources, refused 0, 40 were there from an earlier run" in again
+    assert "imported 0 resources, refused 0, 40 dealt with by an earlier run" in again
 
 
 # ── comparing ────────────────────────────────────────────────────────────────────────────────────────────────────────

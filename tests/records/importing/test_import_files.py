@@ -7,11 +7,14 @@ import gzip
 import io
 import json
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.records.importing.import_desk import bring_in, bundle, ndjson, patients, total
+from salus.records.importing.run import Import, Refused
+from salus.records.importing.sources import Documents
+from tests.records.importing.import_desk import PowerCut, bring_in, bundle, ndjson, patients, total
 from tests.support.clinic import Clinic, heart_rate
 
 
@@ -109,7 +112,7 @@ def _tar(path: Path, mode: str, **files: bytes) -> Path:
 def test_gzip_tar_and_folders_are_unpacked_on_the_way(clinic: Clinic, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     (folder / "deep").mkdir(parents=True)
-    people = {name: patients(f"{name}-1", f"{name}-2") for name in "abcdef"}
+    people = {name: patients(f"{name}-1", f"{name}-2") for name in "abcdefgh"}
     lines = {name: "".join(json.dumps(p) + "\n" for p in both).encode() for name, both in people.items()}
     (folder / "a.ndjson").write_bytes(lines["a"])
     (folder / "deep" / "b.ndjson.gz").write_bytes(gzip.compress(lines["b"]))
@@ -118,10 +121,14 @@ def test_gzip_tar_and_folders_are_unpacked_on_the_way(clinic: Clinic, tmp_path: 
     _tar(folder / "e.tar.xz", "w:xz", e_ndjson=lines["e"])
     _tar(folder / "deep" / "f.tgz", "w:gz", f_ndjson_gz=gzip.compress(lines["f"]))
     (folder / "notes.txt").write_text("no record")
+    with zipfile.ZipFile(folder / "g.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("deep/g.ndjson", lines["g"])
+        packed.writestr("h.json.gz", gzip.compress(json.dumps(bundle("collection", *people["h"])).encode()))
+        packed.writestr("../../readme.txt", b"no record")
     tally = bring_in(clinic, folder)
-    assert (tally.accepted, tally.refused) == (12, [])
-    assert bring_in(clinic, folder).skipped == 12
-    assert total(clinic) == 12
+    assert (tally.accepted, tally.refused) == (16, [])
+    assert bring_in(clinic, folder).skipped == 16
+    assert total(clinic) == 16
 
 
 @pytest.mark.parametrize(
@@ -153,3 +160,58 @@ def test_a_damaged_file_is_reported_and_the_next_has_its_turn(clinic: Clinic, tm
     tally = bring_in(clinic, bad, good)
     assert str(bad) in {refused.file.partition(":")[0] for refused in tally.refused}, tally.refused
     assert clinic.as_("service").get("/fhir/Patient/last").status_code == 200
+
+
+@pytest.mark.parametrize("fault", ["no zip", "cut", "a member garbled"])
+def test_a_zip_archive_that_cannot_be_read_is_reported(clinic: Clinic, tmp_path: Path, fault: str) -> None:
+    file = tmp_path / "a.zip"
+    with zipfile.ZipFile(file, "w") as packed:
+        packed.writestr("p.ndjson", json.dumps(patients("inside")[0]))
+    content = file.read_bytes()
+    kept = {"no zip": b"PK", "cut": content[:-30], "a member garbled": content.replace(b"2001", b"2002", 1)}
+    file.write_bytes(kept[fault])
+    tally = bring_in(clinic, file, ndjson(tmp_path / "next.ndjson", *patients("next")))
+    assert [one.file.partition(":")[0] for one in tally.refused] == [str(file)]
+    assert clinic.as_("service").get("/fhir/Patient/next").status_code == 200
+
+
+def test_a_few_bytes_that_unpack_to_an_endless_line_are_told(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("salus.records.importing.items.MAX_LINE", 1_000)
+    file = tmp_path / "p.ndjson.gz"
+    first = json.dumps(patients("first")[0]).encode()
+    file.write_bytes(gzip.compress(first + b"\n" + b" " * 5_000 + b"\n" + json.dumps(patients("third")[0]).encode()))
+    tally = bring_in(clinic, file)
+    assert tally.accepted == 1
+    assert ["Line 2 has more than" in one.reason for one in tally.refused] == [True]
+
+
+def test_empty_lines_are_no_work_and_no_entries_of_the_log(clinic: Clinic, tmp_path: Path) -> None:
+    def newest() -> int:
+        entries = clinic.as_("auditor").get("/fhir/AuditEvent?_count=1").json()["entry"]
+        return int(entries[0]["resource"]["id"])
+
+    before = newest()
+    assert bring_in(clinic, ndjson(tmp_path / "p.ndjson", *[""] * 2_000)).refused == []
+    assert newest() - before == 1  # that the auditor looked before
+
+
+def test_what_is_refused_is_told_before_the_import_passes_over_it(clinic: Clinic, tmp_path: Path) -> None:
+    told: list[Refused] = []
+    run = Import(clinic.context(), on_refused=told.extend)
+    file = ndjson(tmp_path / "p.ndjson", "{broken", *patients("a"))
+
+    async def work() -> None:
+        for document in Documents([file]):
+            with pytest.raises(PowerCut):
+                await run.document(document)
+
+    def cut(*_: object) -> None:
+        raise PowerCut
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("salus.records.importing.run.unit_of", cut)
+        clinic.run(work())
+    assert [one.place for one in told] == ["line 1"]
+    assert total(clinic) == 0

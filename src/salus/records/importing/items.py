@@ -20,6 +20,7 @@ from salus.kernel.errors import Kind, Problem
 from salus.records.importing.sources import DAMAGED, Document, damaged
 
 PART = 200  # resources in one commit
+MAX_LINE = 64 * 1024 * 1024
 
 _HAS_ID = re.compile(rb'\s*\{\s*"resourceType"\s*:\s*"\w+"\s*,\s*"id"\s*:')  # how nearly every line begins
 
@@ -97,7 +98,7 @@ class Lines:
     def first(self) -> str:
         """A digest of the first line, by which a file is known whatever its name; winds back."""
         try:
-            line = self._document.stream.readline()
+            line = self._document.stream.readline(MAX_LINE)
             self._document.stream.seek(0)
         except DAMAGED:
             raise damaged() from None
@@ -137,11 +138,16 @@ class Lines:
             yield item
 
     def _raw(self) -> Iterator[bytes]:
-        try:  # no `yield from`: that would close the stream when we stop in the middle
-            for line in self._document.stream:  # noqa: UP028
-                yield line
-        except DAMAGED:
-            raise damaged() from None
+        while True:
+            try:
+                line = self._document.stream.readline(MAX_LINE + 1)
+            except DAMAGED:
+                raise damaged() from None
+            if len(line) > MAX_LINE:  # few bytes may unpack to more than the machine has
+                raise Problem(Kind.TOO_LARGE, f"Line {self._number + 1} has more than {MAX_LINE >> 20} MiB.")
+            if not line:
+                return
+            yield line
 
     def _note(self, line: bytes) -> None:
         self._number += 1

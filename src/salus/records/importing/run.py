@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from salus.access.permissions import Permission
@@ -56,7 +57,7 @@ class Tally:
 
     Attributes:
         accepted: resources that are durable now.
-        skipped: documents, or resources of a document begun before, that an earlier run had brought in.
+        skipped: documents, or resources of a document begun before, that an earlier run had dealt with.
         refused: what was not taken.
     """
 
@@ -74,11 +75,18 @@ class Import:
     Args:
         ctx: an operator or service that may create and update.
         on_progress: called after every commit.
+        on_refused: called with what is refused before the commit that passes over it: an interruption loses none.
     """
 
-    def __init__(self, ctx: Context, on_progress: Callable[[Tally], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        on_progress: Callable[[Tally], None] = lambda _: None,
+        on_refused: Callable[[list[Refused]], None] = lambda _: None,
+    ) -> None:
         self._ctx = ctx
         self._on_progress = on_progress
+        self._on_refused = on_refused
         self.tally = Tally()
 
     async def document(self, document: Document) -> None:
@@ -95,7 +103,7 @@ class Import:
         except Problem as problem:
             if problem.kind in {Kind.UNAVAILABLE, Kind.FAULT}:
                 raise
-            self._refuse(document.name, "", problem)
+            self._refuse(document.name, ("", problem))
 
     async def _whole(self, document: Document) -> None:
         raw = document.read()
@@ -143,25 +151,29 @@ class Import:
         except Problem as problem:
             if problem.kind in {Kind.UNAVAILABLE, Kind.FAULT}:
                 raise
-            self._refuse(name, "", problem)
+            self._refuse(name, ("", problem))
         self._on_progress(self.tally)
 
     async def _one_by_one(self, name: str, items: Iterator[Item], source: bytes, done: int) -> None:
         position = done
         for part in parts(items):
             position += len(part)
-            kept = await _keep_part(self._ctx, part, (self._ctx.actor.tenant, source, position, part[-1].mark))
+            if not any(item.resource is not None or item.problem is not None for item in part):
+                continue  # empty lines alone: nothing to write down
+            told = _Told(partial(self._refuse, name))
+            kept = await _keep_part(self._ctx, part, (self._ctx.actor.tenant, source, position, part[-1].mark), told)
             self.tally.accepted += kept.accepted
             self.tally.skipped += kept.skipped
-            for place, problem in kept.refused:
-                self._refuse(name, place, problem)
             self._on_progress(self.tally)
 
-    def _refuse(self, name: str, place: str, problem: Problem) -> None:
-        issues = problem.issues or (Issue("processing", problem.public),)
-        for issue in issues:
-            where = ", ".join(part for part in (place, issue.place) if part)
-            self.tally.refused.append(Refused(name, where, issue.text))
+    def _refuse(self, name: str, *refused: tuple[str, Problem]) -> None:
+        found: list[Refused] = []
+        for place, problem in refused:
+            for issue in problem.issues or (Issue("processing", problem.public),):
+                where = ", ".join(part for part in (place, issue.place) if part)
+                found.append(Refused(name, where, issue.text))
+        self.tally.refused += found
+        self._on_refused(found)
 
 
 @persevering
@@ -178,12 +190,25 @@ class _Kept:
 
     accepted: int = 0
     skipped: int = 0
-    refused: list[tuple[str, Problem]] = field(default_factory=list)
+
+
+class _Told:
+    """Tells what a part refuses once, however often its commit is tried."""
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        self._tell = tell
+        self._done = False
+
+    def __call__(self, refused: list[tuple[str, Problem]]) -> None:
+        if refused and not self._done:
+            self._done = True
+            self._tell(*refused)
 
 
 @persevering
-async def _keep_part(ctx: Context, part: list[Item], progress: Progress) -> _Kept:
+async def _keep_part(ctx: Context, part: list[Item], progress: Progress, told: _Told) -> _Kept:
     kept = _Kept()
+    refused: list[tuple[str, Problem]] = []
     prepared: list[Prepared] = []
     breath = Breath()
     for item in part:
@@ -195,12 +220,13 @@ async def _keep_part(ctx: Context, part: list[Item], progress: Progress) -> _Kep
         except Problem as problem:
             if problem.kind in {Kind.UNAVAILABLE, Kind.FAULT}:
                 raise
-            kept.refused.append((item.place, problem))
+            refused.append((item.place, problem))
             continue
         if one is None:
             kept.skipped += 1
         else:
             prepared.append(one)
+    told(refused)
     await _commit(ctx, prepared, progress)
     kept.accepted = len(prepared)
     return kept

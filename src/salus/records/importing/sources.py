@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From paths to documents: unpack folders, tar archives and gzip, tell Bundles from NDJSON.
+"""From paths to documents: unpack folders, tar and zip archives and gzip, tell Bundles from NDJSON.
 
 Nothing is unpacked to a disk.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,10 +21,12 @@ from salus.kernel.errors import Kind, Problem
 
 _LINES = (".ndjson", ".jsonl")
 _DOCUMENTS = (".json", *_LINES)
+_PACKED = tuple(f"{ending}.gz" for ending in _DOCUMENTS)
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
+_ZIP = ".zip"
 _MAX_DOCUMENT = 512 * 1024 * 1024
 _BLOCK, _CHUNK = 512, 1 << 20
-DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 """How the unpackers say that they cannot go on."""
 
 
@@ -102,6 +105,8 @@ class Documents:
         name = file.name.lower()
         if name.endswith(_TARS):
             yield from _members(str(file), raw)
+        elif name.endswith(_ZIP):
+            yield from _zipped(str(file), raw)
         elif name.endswith(".gz"):
             inner = name.removesuffix(".gz")
             with gzip.open(raw) as stream:
@@ -124,19 +129,34 @@ def _members(archive: str, raw: BufferedReader) -> Iterator[Document]:
     try:
         with tarfile.open(fileobj=raw, mode="r:*") as tar:
             for member in tar:
-                name = member.name.lower()
                 stream = tar.extractfile(member) if member.isfile() else None
-                if stream is None:
-                    continue
-                if name.endswith(_DOCUMENTS):
-                    yield Document(f"{archive}:{member.name}", name.endswith(_LINES), stream)
-                elif name.endswith(tuple(f"{ending}.gz" for ending in _DOCUMENTS)):
-                    lines = name.removesuffix(".gz").endswith(_LINES)
-                    with gzip.open(stream) as unpacked:
-                        yield Document(f"{archive}:{member.name}", lines, unpacked)  # type: ignore[arg-type]
+                if stream is not None:
+                    yield from _member(archive, member.name, stream)
             _check_end(tar)
     except DAMAGED:
         yield Document(archive, lines=False, stream=_Broken())  # type: ignore[arg-type]
+
+
+def _zipped(archive: str, raw: BufferedReader) -> Iterator[Document]:
+    try:
+        with zipfile.ZipFile(raw) as found:
+            for member in found.infolist():
+                if not member.is_dir():
+                    with found.open(member) as stream:
+                        yield from _member(archive, member.filename, stream)
+    except (*DAMAGED, RuntimeError):  # under a password, or packed in a way that is not known (NotImplementedError)
+        yield Document(archive, lines=False, stream=_Broken())  # type: ignore[arg-type]
+
+
+def _member(archive: str, name: str, stream: IO[bytes]) -> Iterator[Document]:
+    """The document that a member of an archive is, if it is one."""
+    ending = name.lower()
+    if ending.endswith(_DOCUMENTS):
+        yield Document(f"{archive}:{name}", ending.endswith(_LINES), stream)
+    elif ending.endswith(_PACKED):
+        with gzip.open(stream) as unpacked:
+            lines = ending.removesuffix(".gz").endswith(_LINES)
+            yield Document(f"{archive}:{name}", lines, unpacked)  # type: ignore[arg-type]
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
@@ -153,7 +173,7 @@ def _files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    wanted = (*_DOCUMENTS, *(f"{ending}.gz" for ending in _DOCUMENTS), *_TARS)
+    wanted = (*_DOCUMENTS, *_PACKED, *_TARS, _ZIP)
     for file in sorted(path.rglob("*")):
         if file.is_file() and file.name.lower().endswith(wanted):
             yield file
