@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.attacks.ward import nobody, told
-from tests.support.clinic import Clinic, heart_rate
+from tests.support.clinic import Clinic, heart_rate, put_all
 
 SHAPES = ("", "&_summary=count", "&_total=accurate", "&_sort=_id", "&_count=0")
 
@@ -109,3 +109,28 @@ def test_a_conditional_request_through_a_hidden_record_matches_nothing(woven: Cl
     made = woven.as_("nurse").post("/fhir/Observation", mine, headers={"if-none-exist": "focus:Patient.name=brown"})
     assert made.status_code == 201
     assert made.json()["id"] != "crossing"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["_has:QuestionnaireResponse:questionnaire:_id={id}", "_id=form&_has:QuestionnaireResponse:questionnaire:_id={id}"],
+)
+def test_a_hidden_record_that_names_a_form_by_its_url_is_as_one_that_never_was(clinic: Clinic, asked: str) -> None:
+    form = {
+        "resourceType": "Questionnaire",
+        "id": "form",
+        "status": "active",
+        "url": "http://clinic.example/forms/pain",
+    }
+    answered = {"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": f"{form['url']}|1"}
+    about = {
+        name: {**answered, "id": f"of-{name}", "subject": {"reference": f"Patient/{name}"}} for name in ("anna", "bert")
+    }
+    put_all(clinic.as_("service"), {**form, "version": "1"}, *about.values())
+    service, anna = clinic.as_("service"), clinic.as_("anna")
+    assert service.find(f"Questionnaire?{asked.format(id='of-bert')}")
+    assert anna.find(f"Questionnaire?{asked.format(id='of-anna')}")
+    hidden = anna.get(f"/fhir/Questionnaire?{asked.format(id='of-bert')}")
+    assert told(hidden, "of-bert") == told(anna.get(f"/fhir/Questionnaire?{asked.format(id='of-carl')}"), "of-carl")
+    beside = {found["id"] for found in anna.find("Questionnaire?_revinclude=QuestionnaireResponse:questionnaire")}
+    assert beside == {"form", "of-anna"}

@@ -39,6 +39,11 @@ def as_written(targets: Iterable[str]) -> list[str]:
     return [target for target in found if target not in versioned]
 
 
+def names_any(names: Iterable[str], targets: Iterable[str]) -> bool:
+    """Whether one of some references says one of these names."""
+    return not set(names).isdisjoint(as_written(targets))
+
+
 def named(ctx: Context, permit: Permit, canonical: str) -> Iterator[Hit]:
     """Records of the permit's type that a canonical names, in the version that it names, if it does.
 

@@ -18,7 +18,7 @@ from salus.fhir.search.includes import ALL, followed
 from salus.fhir.search.parameters import Parameter
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import Hit, hits, plan_alone, reads_masked, refuse_masked
-from salus.records.canonicals import as_written, named
+from salus.records.canonicals import as_written, by_canonical, canonicals, named, names_any
 from salus.records.context import Context
 
 MAX_INCLUDED = 1_000
@@ -170,6 +170,29 @@ class _Includes:
                 known = [each for each in self._followed(include, type_) if not each.targets or target in each.targets]
                 families = tuple(dict.fromkeys(family for each in known for family in each.families))
                 yield from self._pointing(permit, families, target, ids)
+                if by_canonical(self._ctx, type_, families):
+                    yield from self._naming(permit, families, self._canonicals(target, hits_))
+
+    def _canonicals(self, type_: str, hits_: list[Hit]) -> list[str]:
+        """How others name the records of a type, unless their URLs are hidden from the actor."""
+        permit = self._permit(Permission.RECORD_READ, type_)
+        if permit is None or (permit.masked and reads_masked(self._ctx, permit, "url")):
+            return []
+        found = (name for hit in hits_ if hit.row.type == type_ for name in canonicals(hit.content or {}))
+        return list(dict.fromkeys(found))
+
+    def _naming(self, permit: Permit, families: tuple[str, ...], names: list[str]) -> Iterator[Hit]:
+        """What refers to records by their canonical URLs, and to no other version."""
+        size = max(1, _TOGETHER // len(families))
+        for start in range(0, len(names), size):
+            values = tuple(ReferenceValue(None, None, name) for name in names[start : start + size])
+            clause = Clause("", "reference", families, "", values, (), indexed=True, text="")
+            for hit in hits(
+                self._ctx, permit, plan_alone(self._ctx, permit, (clause,)), content=True, without=self._rids
+            ):
+                rows = self._view.extractor.rows(hit.content or {})
+                if names_any(names, (row[2] for row in rows if row[1] == "reference" and row[0] in families)):
+                    yield hit
 
     def _pointing(self, permit: Permit, families: tuple[str, ...], target: str, ids: list[str]) -> Iterator[Hit]:
         if not families:

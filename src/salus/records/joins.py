@@ -21,7 +21,7 @@ from salus.fhir.search.clauses import Chain, Clause, Has, Join, Listed, Referenc
 from salus.fhir.search.match import matcher
 from salus.kernel.errors import Kind, Problem
 from salus.records.candidates import Hit, hits, plan_alone, reads_masked, refuse_masked
-from salus.records.canonicals import as_written, by_canonical, canonicals
+from salus.records.canonicals import as_written, by_canonical, canonicals, named, names_any
 from salus.records.context import Context
 from salus.records.lists import members
 from salus.records.store.index import Plan
@@ -106,16 +106,27 @@ class Joins:
         refuse_masked(ctx, source, {has.parameter})
         _, inner = self._planned(has.type, has.step)
         self.relied[has.type, inner.expression] = None
+        canonical = self._by_canonical(permit, has)
 
         def pointed_to(resource: dict[str, Any], _rows: list[tuple[Any, ...]]) -> bool:
-            end = (ReferenceValue(permit.type, resource["id"]),)
-            clause = Clause("", "reference", has.families, "", end, (permit.type,), indexed=True, text="")
+            names = canonicals(resource) if canonical else []
+            ends = (ReferenceValue(permit.type, resource["id"]), *(ReferenceValue(None, None, name) for name in names))
+            clause = Clause("", "reference", has.families, "", ends, (permit.type,), indexed=True, text="")
             also = plan_alone(ctx, source, (clause,), lasting=self._lasting)
             expression = " AND ".join(part for part in (inner.expression, also.expression) if part)
             narrowed = replace(inner, expression=expression, rest=(*inner.rest, *also.rest))
-            return any(self._counted(hits(ctx, source, narrowed, expected=2)))
+            found = self._counted(hits(ctx, source, narrowed, expected=2, content=bool(names)))
+            if not names:
+                return any(found)
+            names.append(f"{permit.type}/{resource['id']}")
+            return any(names_any(names, self._targets(has.families, hit.content or {})) for hit in found)
 
         return replace(how, checks=(*how.checks, pointed_to))
+
+    def _by_canonical(self, permit: Permit, has: Has) -> bool:
+        """Whether what is searched may be named by its URL, which is not hidden from the actor."""
+        hidden = permit.masked and reads_masked(self._ctx, permit, "url")
+        return not hidden and by_canonical(self._ctx, has.type, has.families)
 
     def _few(self, permit: Permit, how: Plan) -> bool:
         if how.ids is not None:
@@ -170,12 +181,16 @@ class Joins:
         """Ids of the records of a type that some record fulfilling the step points to."""
         permit = self._ctx.decide(Permission.RECORD_SEARCH, has.type)
         refuse_masked(self._ctx, permit, {has.parameter})
-        found = (
-            local_reference(target, self._view.bases)
-            for hit in self._hits(has.type, has.step, content=True)
-            for target in self._targets(has.families, hit.content or {})
-        )
-        return frozenset(target[1] for target in found if target is not None and target[0] == type_)
+        targets: dict[str, None] = {}
+        for hit in self._hits(has.type, has.step, content=True):
+            targets |= dict.fromkeys(as_written(self._targets(has.families, hit.content or {})))
+        local = {target: local_reference(target, self._view.bases) for target in targets}
+        found = {place[1] for place in local.values() if place is not None and place[0] == type_}
+        pointed = self._ctx.decide(Permission.RECORD_SEARCH, type_)
+        if self._by_canonical(pointed, has):
+            for target in (target for target, place in local.items() if place is None and target[:1] != CONTAINED):
+                found.update(hit.version.id for hit in self._counted(named(self._ctx, pointed, target)))
+        return frozenset(found)
 
     def _listed(self, type_: str, listed: Listed) -> frozenset[str]:
         """Ids of the records of a type in some List resources."""

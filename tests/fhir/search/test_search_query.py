@@ -243,6 +243,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ("Observation", ("value-quantity", ">=5||mg"), ("value-quantity", "ge5||mg")),
         ("Observation", ("code-value-quantity", "8480-6$>140"), ("code-value-quantity", "8480-6$gt140")),
         ("Observation", ("subject:Patient.birthdate", "<1950"), ("subject:Patient.birthdate", "lt1950")),
+        ("Observation", ("date", "ge2026-03-01T10:00 02:00"), ("date", "ge2026-03-01T10:00+02:00")),
         ("Patient", ("_sort:asc", "birthdate"), ("_sort", "birthdate")),
         ("Patient", ("_sort:desc", "birthdate,family"), ("_sort", "-birthdate,-family")),
         ("Patient", ("_elements", "name,id,resourceType"), ("_elements", "name,id")),
@@ -266,7 +267,14 @@ def test_what_clients_of_others_send_means_what_they_mean(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        *(("birthdate", "=1950"), ("birthdate", ">"), ("birthdate", "><1950"), ("birthdate", "gt>1950")),
+        *(
+            ("birthdate", "1950 02:00"),
+            ("birthdate", " 1950"),
+            ("birthdate", "=1950"),
+            ("birthdate", ">"),
+            ("birthdate", "><1950"),
+            ("birthdate", "gt>1950"),
+        ),
         *(("_sort:down", "birthdate"), ("_sort:desc", "-birthdate"), ("_sort:asc", "nothing"), ("_sort:", "birthdate")),
         *(("_elements", "resourceType"), ("_elements", "resourceType,nothing"), ("_elements", "-name")),
         *(("_totalMethod", "maybe"), ("_totalMethod", ""), ("_totalMethod:count", "count")),

@@ -403,5 +403,18 @@ def test_references_by_canonical_are_followed(clinic: Clinic) -> None:
     assert ids("QuestionnaireResponse?_id=any&_include=*") == {"any", "pain-1", "pain-2", "anna"}
     assert ids("QuestionnaireResponse?_id=other&_include=QuestionnaireResponse:questionnaire") == {"other"}
     assert ids("QuestionnaireResponse?_id=any&_revinclude=Provenance:target") == {"any", "p"}
+    pointing = "&_revinclude=QuestionnaireResponse:questionnaire"
+    assert ids(f"Questionnaire?_id=pain-1{pointing}") == {"pain-1", "first", "any"}
+    assert ids(f"Questionnaire?_id=pain-2{pointing}") == {"pain-2", "any"}
+    assert ids(f"Questionnaire?title=pain{pointing}&_revinclude:iterate=Provenance:target") == {
+        *("pain-1", "pain-2", "first", "any", "p"),
+    }
+    assert ids("Questionnaire?_has:QuestionnaireResponse:questionnaire:_id=first") == {"pain-1"}
+    assert ids("Questionnaire?_has:QuestionnaireResponse:questionnaire:patient=anna") == {"pain-1", "pain-2"}
+    assert ids("Questionnaire?_id=pain-2&_has:QuestionnaireResponse:questionnaire:_id=first") == set()
+    assert ids("Questionnaire?_id=pain-2&_has:QuestionnaireResponse:questionnaire:status=completed") == {"pain-2"}
+    assert ids("Questionnaire?_has:QuestionnaireResponse:questionnaire:patient.name=brown") == set()
+    asked = "_has:QuestionnaireResponse:questionnaire:_has:Provenance:target:agent=Practitioner/nurse"
+    assert ids(f"Questionnaire?{asked}") == {"pain-1", "pain-2"}
     shown = clinic.as_("anna").find("QuestionnaireResponse?_id=any&_include=*")  # whatever the policy lets her see
     assert {resource["resourceType"] for resource in shown} <= {"QuestionnaireResponse", "Patient", "Questionnaire"}

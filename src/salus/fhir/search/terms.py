@@ -123,6 +123,7 @@ def day(text: str, now_ms: int) -> DateValue:
         now_ms: the present, in ms since the epoch.
     """
     prefix, rest = _prefixed(text)
+    rest = rest.replace(" ", "+")  # in a query `+` means a space, and zones are often sent as they stand
     bounds = interval(rest) if _DATE.fullmatch(rest) else None
     if bounds is None:
         raise refuse("is not a date such as 2024, 2024-05, 2024-05-17 or 2024-05-17T10:30:00Z")
