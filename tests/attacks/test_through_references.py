@@ -127,10 +127,10 @@ def test_a_hidden_record_that_names_a_form_by_its_url_is_as_one_that_never_was(c
         name: {**answered, "id": f"of-{name}", "subject": {"reference": f"Patient/{name}"}} for name in ("anna", "bert")
     }
     put_all(clinic.as_("service"), {**form, "version": "1"}, *about.values())
-    service, anna = clinic.as_("service"), clinic.as_("anna")
+    service, nurse = clinic.as_("service"), clinic.as_("nurse")
     assert service.find(f"Questionnaire?{asked.format(id='of-bert')}")
-    assert anna.find(f"Questionnaire?{asked.format(id='of-anna')}")
-    hidden = anna.get(f"/fhir/Questionnaire?{asked.format(id='of-bert')}")
-    assert told(hidden, "of-bert") == told(anna.get(f"/fhir/Questionnaire?{asked.format(id='of-carl')}"), "of-carl")
-    beside = {found["id"] for found in anna.find("Questionnaire?_revinclude=QuestionnaireResponse:questionnaire")}
+    assert nurse.find(f"Questionnaire?{asked.format(id='of-anna')}")
+    hidden = nurse.get(f"/fhir/Questionnaire?{asked.format(id='of-bert')}")
+    assert told(hidden, "of-bert") == told(nurse.get(f"/fhir/Questionnaire?{asked.format(id='of-carl')}"), "of-carl")
+    beside = {found["id"] for found in nurse.find("Questionnaire?_revinclude=QuestionnaireResponse:questionnaire")}
     assert beside == {"form", "of-anna"}
