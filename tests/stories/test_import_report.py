@@ -18,9 +18,8 @@ def _import(clinic: Clinic, *arguments: str | Path) -> Result:
 def test_the_report_is_added_to(clinic: Clinic, tmp_path: Path) -> None:
     report = tmp_path / "refused.tsv"
     for name in ("a.ndjson", "b.ndjson"):
-        (tmp_path / name).write_text(
-            '{"resourceType":"Patient","birthDate":"{}"}\n{"resourceType":"Patient"}\n'.replace("{}", name)
-        )
+        refused = f'{{"resourceType":"Patient","birthDate":"{name}"}}'
+        (tmp_path / name).write_text(f'{refused}\n{{"resourceType":"Patient","id":"{name}"}}\n')
         answer = _import(clinic, tmp_path / name, "--report", report)
         assert answer.exit_code == 1
         assert "imported 1 resources, refused 1" in answer.stdout
