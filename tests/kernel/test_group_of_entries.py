@@ -21,6 +21,7 @@ class Notebook:
 
     def __init__(self) -> None:
         self.groups: list[list[Any]] = []
+        self.written: list[Any] = []
 
     def keep(self, _: Connection, parts: Sequence[Any]) -> None:
         self.groups.append(list(parts))
@@ -32,7 +33,8 @@ class Notebook:
 
     def check(self, db: Connection, part: Any) -> None: ...
 
-    def apply(self, db: Connection, parts: Sequence[Any]) -> None: ...
+    def apply(self, _: Connection, parts: Sequence[Any]) -> None:
+        self.written += parts
 
     def committed(self) -> None: ...
 
@@ -84,3 +86,29 @@ def test_nobody_waits_for_one_who_takes_long(writer: Writer, notebook: Notebook)
 
     asyncio.run(go())
     assert notebook.groups == [["now"]]
+
+
+def test_settling_takes_in_what_still_waits_for_others(writer: Writer, notebook: Notebook) -> None:
+    async def go() -> None:
+        writer.on_their_way += 1
+        waiting = asyncio.ensure_future(note(writer, "first", 0))
+        await asyncio.sleep(0)
+        assert notebook.groups == []
+        await writer.settle()
+        assert notebook.groups == [["first"]]
+        await waiting
+
+    asyncio.run(go())
+
+
+def test_what_waits_when_the_writer_is_closed_is_written_and_kept_by_nobody(writer: Writer, notebook: Notebook) -> None:
+    async def go() -> None:
+        writer.on_their_way += 1
+        waiting = asyncio.ensure_future(note(writer, "last", 0))
+        await asyncio.sleep(0)
+        writer.close()
+        await waiting
+
+    asyncio.run(go())
+    assert notebook.groups == []
+    assert notebook.written == ["last"]

@@ -167,7 +167,7 @@ class Writer:
             Problem: UNAVAILABLE when it cannot be written.
         """
         if self._alone:
-            await asyncio.sleep(0)  # its turn comes before ours
+            await asyncio.wait([self._alone[-1][1]])
         if self._keeper is not None and self._keeper.kept():
             await self._in_group(Unit())
 
@@ -205,6 +205,8 @@ class Writer:
             return
         self._turns = 0
         group, self._alone = self._alone, []
+        if not group:  # the writer was closed meanwhile
+            return
         try:
             keeper.keep(self._db, [unit.parts[keeper.name] for unit, _ in group])
         except Exception as error:  # noqa: BLE001  the ordinary way finds out which unit is to blame, and says why
