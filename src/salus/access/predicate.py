@@ -170,9 +170,15 @@ def to_python(predicate: Predicate, related: RelatedTo) -> Test:
             return lambda facts: (
                 bool(facts.owners) and all(related(tenant, party, owner) for owner in split(facts.owners))
             )
+        case And((one, other)):  # pairs are frequent, and the loop dearer than they are
+            first, second = to_python(one, related), to_python(other, related)
+            return lambda facts: first(facts) and second(facts)
         case And(parts):
             tests = tuple(to_python(part, related) for part in parts)
             return lambda facts: all(test(facts) for test in tests)
+        case Or((one, other)):
+            first, second = to_python(one, related), to_python(other, related)
+            return lambda facts: first(facts) or second(facts)
         case Or(parts):
             tests = tuple(to_python(part, related) for part in parts)
             return lambda facts: any(test(facts) for test in tests)

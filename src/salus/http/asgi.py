@@ -23,7 +23,7 @@ from salus.http.limits import (
     PROGRAMS_PER_SECOND,
     RateLimit,
 )
-from salus.http.message import Header, Receive, Request, Response, Scope, Send, send_response
+from salus.http.message import Receive, Request, Response, Scope, Send, send_response
 from salus.http.negotiate import carried
 from salus.http.routes import PUBLIC, SELF, Call, Route, Router, split_path
 from salus.http.scim_api.messages import scim_error
@@ -37,15 +37,15 @@ from salus.records.context import Context, Services, note_failure
 
 _log = logging.getLogger(__name__)
 
-SECURITY_HEADERS: tuple[Header, ...] = (
-    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
+SECURITY_HEADERS: dict[bytes, bytes] = {
+    b"strict-transport-security": b"max-age=63072000; includeSubDomains",
+    b"cache-control": b"no-store",
+    b"x-content-type-options": b"nosniff",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"referrer-policy": b"no-referrer",
+    b"x-frame-options": b"DENY",
+    b"cross-origin-resource-policy": b"same-origin",
+}
 
 _METHODS = {"HEAD": "GET"}
 """HEAD is answered like GET, without the body (RFC 9110 section 9.3.2, https://hl7.org/fhir/R4/http.html#head)."""

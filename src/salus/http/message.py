@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -189,15 +189,17 @@ def _too_large(limit: int) -> Problem:
     return Problem(Kind.TOO_LARGE, f"A request may have at most {limit} bytes.")
 
 
-async def send_response(send: Send, response: Response, always: Iterable[Header], *, head: bool = False) -> None:
+async def send_response(send: Send, response: Response, always: Mapping[bytes, bytes], *, head: bool = False) -> None:
     """Write a response with the headers that every answer carries.
 
     Args:
-        always: what every answer carries; where an answer says something of its own under the same name, that counts.
+        always: headers that every answer carries; where it says something of its own under the same name, that counts.
         head: leave out the body, whose length is told all the same.
     """
-    own = {name for name, _ in response.headers}
-    headers = [*response.headers, *(header for header in always if header[0] not in own)]
+    own = [name for name, _ in response.headers if name in always]
+    headers = [*response.headers, *always.items()]
+    if own:
+        headers = [*response.headers, *(header for header in always.items() if header[0] not in own)]
     length = len(response.body) if response.length is None else response.length
     if response.body or response.length is not None:
         headers.append((b"content-type", response.content_type))
