@@ -46,11 +46,9 @@ _FETCHED = {
         for name in ("arrow-down", "arrow-up", "arrow-up-down", "cross")
     },
     "nhsuk.js": "nhsuk-frontend/dist/nhsuk/nhsuk-frontend.min.js",
-    "htmx.js": "htmx.org/dist/htmx.min.js",
-    "hx-csp.js": "htmx.org/dist/ext/hx-csp.min.js",
 }
 _SOURCE_MAP = re.compile(rb"//# sourceMappingURL=\S+\s*\Z")  # it would be asked for, and is not shipped
-_LICENCES = {"htmx.org": "LICENSE", _FONT: "LICENSE", "nhsuk-frontend": ""}
+_LICENCES = {_FONT: "LICENSE", "nhsuk-frontend": ""}
 # The package says MIT and carries no licence file; this is the text of its repository.
 _MIT = """MIT License
 
