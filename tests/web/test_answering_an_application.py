@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -36,6 +37,43 @@ def test_whoever_is_not_signed_in_comes_back_after_it(clinic: Clinic) -> None:
     answer = Visitor(clinic).get(path)
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/sign-in?next={path}"
+
+
+def _proposed(page: httpx.Response) -> list[str]:
+    """What stands in the field of the user name."""
+    forms = Forms(page.text).found
+    return [value for action, fields in forms if action == "/sign-in" for name, value, _ in fields if name == "name"]
+
+
+def test_the_login_name_that_an_application_hints_at_is_filled_in(clinic: Clinic) -> None:
+    visitor = Visitor(clinic)
+    path = _asked(App(clinic), login_hint="dr.amara")
+    page = visitor.get(visitor.get(path).headers["location"])
+    assert _proposed(page) == ["dr.amara"]
+    for other in ("", "/account", "/authorize/nobody-knows", f"{path}/patient", f"/t/else{path}"):
+        assert _proposed(visitor.get(f"/sign-in?{urlencode({'next': other})}")) == [""], other
+
+
+@pytest.mark.parametrize(
+    "hint", ["Call 555 0199 to unlock your account", '"><script>alert(1)</script>', "DR.AMARA", "a" * 100]
+)
+def test_an_application_cannot_put_words_of_its_own_on_the_page(clinic: Clinic, hint: str) -> None:
+    visitor = Visitor(clinic)
+    page = visitor.get(visitor.get(_asked(App(clinic), login_hint=hint)).headers["location"])
+    assert _proposed(page) == [""]
+    assert hint not in page.text
+
+
+def test_what_cannot_be_sent_to_an_application_is_told_on_a_page_like_the_others(clinic: Clinic) -> None:
+    app = App(clinic)
+    for wrong in ({"client_id": "nobody"}, {"redirect_uri": "https://evil.example/callback"}):
+        answer = app.authorize(app.parameters(**wrong))
+        assert (answer.status_code, "location" in answer.headers) == (400, False)
+        assert "Skip to main content" in answer.text
+        assert "Go back to the application that sent you here" in answer.text
+        assert answer.headers["x-request-id"] in answer.text
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert "evil.example" not in answer.text
 
 
 def test_a_physician_chooses_a_patient_and_allows_a_part(clinic: Clinic) -> None:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from salus.app.house import House
 from salus.http.ceremonies import Ceremonies
 from salus.web.account import AccountPages
 from salus.web.assets import Assets
+from salus.web.authorize import proposed
 from salus.web.ceremonies import Steps
 from salus.web.enrol import EnrolPages
 from salus.web.home import Home
@@ -24,6 +27,7 @@ def web_of(house: House) -> Web:
         house.access.purposes,
         people.passkeys.party.possible,
         house.directories.providers.offered,
+        partial(proposed, house.oauth),
     )
     return Web(
         reception=Reception(house.sessions, Assets()),

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from salus.audit.event import EventType, Outcome
 from salus.http.message import Response
+from salus.identity.accounts.profile import is_name
 from salus.identity.oauth.errors import OAuthError
 from salus.identity.oauth.interaction import Interaction, Step
 from salus.identity.oauth.server import AuthorizationServer
@@ -19,7 +20,7 @@ from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 from salus.web import choices, people_found
 from salus.web.people_found import Found
-from salus.web.places import origin_of
+from salus.web.places import origin_of, prefix_of
 from salus.web.reception import Visit
 
 _DIFFERENT = {Kind.NOT_FOUND, Kind.GONE, Kind.FORBIDDEN}
@@ -179,6 +180,22 @@ class AuthorizePages:
         reason = error.error if error is not None else "the person said no"
         await ctx.commit(unit, ctx.event(EventType.OAUTH_REFUSED, reason=reason, outcome=Outcome.REFUSED))
         return visit.away(address)
+
+
+def proposed(oauth: AuthorizationServer, tenant: str, path: str) -> str:
+    """The login name that the application whose request waits at a path says its person has.
+
+    OpenID Connect Core 3.1.2.1, `login_hint`: filled in, and never more than that. Whatever is not written as a login
+    name is left out, so that no application puts words of its own on the page where people sign in.
+    """
+    id_ = path.removeprefix(prefix_of(tenant)).removeprefix("/authorize/")
+    if path != f"{prefix_of(tenant)}/authorize/{id_}":
+        return ""
+    try:
+        hint = oauth.interactions.find(tenant, id_).login_hint
+    except Problem:  # answered already, or too late: the page says so after the sign-in
+        return ""
+    return hint if is_name(hint) else ""
 
 
 def _path(waiting: Interaction) -> str:

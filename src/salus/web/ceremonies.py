@@ -57,6 +57,7 @@ class Steps:
         purposes_of: what a person may sign in for.
         passkeys: whether this server has an address that browsers make passkeys for.
         elsewhere: name and title of the identity providers of others that a tenant has.
+        proposed: login name that whatever waits at a path of a tenant proposes; "" for none.
     """
 
     people: People
@@ -64,6 +65,7 @@ class Steps:
     purposes_of: PurposesOf
     passkeys: bool
     elsewhere: Callable[[str], list[tuple[str, str]]] = lambda _: []
+    proposed: Callable[[str, str], str] = lambda _, __: ""
 
     def under_way(self, story: StepStory) -> Story:
         """A page that is a step of a ceremony; where there is none any more, the browser is sent to begin again."""
@@ -81,6 +83,17 @@ class Steps:
             return await story(visit, secret, asked)
 
         return told
+
+    def beyond_the_first(self, visit: Visit) -> bool:
+        """Whether this browser is in a ceremony in which something was shown already."""
+        try:
+            return (
+                bool(visit.ceremony) and self.ceremonies.where(visit.context, visit.ceremony).step is not Step.PASSWORD
+            )
+        except Problem as problem:
+            if problem.kind is not Kind.UNAUTHENTICATED:
+                raise
+            return False
 
     async def begin(self, visit: Visit, back: str) -> str:
         """Begin a ceremony for this browser: a sign-in, or for somebody with a session a step-up; gives its secret."""
@@ -160,7 +173,7 @@ class Steps:
             notice=notice,
             kind=str(kind),
             offers=offers,
-            name=asked.name if asked is not None else "",
+            name=asked.name if asked is not None else self.proposed(visit.tenant, back),
             back=asked.back if asked is not None and asked.back else back,
             codes=asked.codes if asked is not None else (),
             device_bound=asked.device_bound if asked is not None else False,

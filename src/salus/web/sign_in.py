@@ -56,8 +56,14 @@ class SignInPages:
         return await self._steps.go_on(visit, asked)
 
     async def passkey_begin(self, visit: Visit) -> Response:
-        """POST /sign-in/passkey/begin: what the authenticator is asked, for a ceremony that begins with it."""
+        """POST /sign-in/passkey/begin: what the authenticator is asked, for a ceremony that begins with it.
+
+        A page asks by itself, when it is opened, for passkeys that the browser may propose (`autofill`). That must not
+        end a sign-in that this browser is in the middle of, in another window.
+        """
         form = await visit.form()
+        if form.get("autofill") and self._steps.beyond_the_first(visit):
+            raise Problem(Kind.CONFLICT, "You are signing in in another window.", "a sign-in is under way")
         secret = await self._steps.begin(visit, form.get("next", ""))
         return await self._options(visit, secret)
 

@@ -153,6 +153,9 @@ class Stage:
             return apart.submit(asyncio.run, run()).result()
 
 
+_WITHOUT_AUTOFILL = "PublicKeyCredential.isConditionalMediationAvailable = async () => false"
+
+
 class Visitor:
     """One browser profile, with whatever a test looks at.
 
@@ -160,9 +163,13 @@ class Visitor:
         page: the page.
         violations: what the content policy has stopped, and every other complaint of the console.
         outside: addresses of other hosts that were asked for.
+
+    Args:
+        autofill: whether the browser proposes passkeys beside the user name. An authenticator that answers by itself
+            takes up such a proposal as soon as the page is open.
     """
 
-    def __init__(self, stage: Stage, *, javascript: bool = True, width: int = 1280) -> None:
+    def __init__(self, stage: Stage, *, javascript: bool = True, width: int = 1280, autofill: bool = False) -> None:
         self.stage = stage
         self.violations: list[str] = []
         self.outside: list[str] = []
@@ -170,6 +177,8 @@ class Visitor:
             java_script_enabled=javascript, viewport={"width": width, "height": 900}
         )
         self.context.set_default_timeout(PATIENCE * 1000)
+        if not autofill:
+            self.context.add_init_script(_WITHOUT_AUTOFILL)
         self.page: Page = self.context.new_page()
         self.page.on("console", lambda said: self._heard(said.type, said.text))
         self.page.on("pageerror", lambda error: self.violations.append(str(error)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tests.support.served import until
 from tests.web.browser.conftest import Visiting
-from tests.web.browser.stage import Stage
+from tests.web.browser.stage import Stage, Visitor
 
 
 def test_with_password_and_code_to_the_page_that_was_asked_for(stage: Stage, visiting: Visiting) -> None:
@@ -49,6 +49,78 @@ def test_an_invitation_a_passkey_and_the_next_sign_in_with_it(stage: Stage, visi
     assert visitor.says().startswith("Welcome")
     visitor.go("/account")
     assert visitor.page.get_by_role("heading", name="My laptop").is_visible()
+
+
+# A browser whose proposals nobody takes up, and which takes one request at a time, as they all do.
+_NOBODY_CHOOSES = """
+const get = navigator.credentials.get.bind(navigator.credentials);
+navigator.credentials.get = (how) => {
+  const state = document.documentElement.dataset;
+  if (state.proposing === "yes") return Promise.reject(new DOMException("one request at a time", "OperationError"));
+  if (how.mediation !== "conditional") return get(how);
+  state.proposing = "yes";
+  return new Promise((_, refuse) =>
+    how.signal.addEventListener("abort", () => {
+      state.proposing = "no";
+      refuse(how.signal.reason);
+    })
+  );
+};
+"""
+
+
+def _with_passkey(stage: Stage, visitor: Visitor) -> None:
+    """Somebody who was here before: with a passkey of this browser, and signed out."""
+    ada = stage.person()
+    visitor.key()
+    visitor.go("/sign-in/invitation")
+    visitor.page.fill("#name", ada.name)
+    visitor.page.fill("#code", stage.invite(ada))
+    visitor.press("Go on")
+    visitor.page.fill("#password", "amber lantern 77 mosses")
+    visitor.page.fill("#again", "amber lantern 77 mosses")
+    visitor.press("Go on")
+    visitor.press("Make a passkey")
+    visitor.expect("Keep your recovery codes")
+    visitor.page.check("#kept")
+    visitor.press("Go on")
+    visitor.choose()
+    visitor.page.get_by_role("button", name="Sign out").click()
+
+
+def test_the_browser_proposes_a_passkey_beside_the_user_name(stage: Stage, visiting: Visiting) -> None:
+    visitor = visiting(autofill=True)
+    _with_passkey(stage, visitor)
+    visitor.go("/sign-in?next=%2Faccount%2Fhistory")  # nothing is typed and nothing is pressed
+    visitor.page.locator("h1", has_not_text="Sign in").wait_for()
+    visitor.choose()
+    assert visitor.path() == "/account/history"
+
+
+def test_the_button_ends_the_waiting_for_a_proposal(stage: Stage, visiting: Visiting) -> None:
+    visitor = visiting(autofill=True)
+    _with_passkey(stage, visitor)
+    visitor.context.add_init_script(_NOBODY_CHOOSES)
+    visitor.go("/sign-in")
+    visitor.page.locator("html[data-proposing=yes]").wait_for()
+    visitor.press("Use a passkey")
+    visitor.page.locator("h1", has_not_text="Sign in").wait_for()
+    visitor.choose()
+    assert visitor.says().startswith("Welcome")
+
+
+def test_a_page_that_waits_for_a_proposal_ends_no_sign_in_of_another_window(stage: Stage, visiting: Visiting) -> None:
+    ada, visitor = stage.person(), visiting(autofill=True)
+    visitor.password(ada)
+    visitor.expect("Second step")
+    other = visitor.context.new_page()
+    with other.expect_response(lambda answer: answer.url.endswith("/sign-in/passkey/begin")) as asked:
+        other.goto(f"{stage.base}/sign-in")
+    assert asked.value.status == 409
+    visitor.page.fill("#code", ada.code())
+    visitor.press("Go on")
+    visitor.choose()
+    assert visitor.says().startswith("Welcome")
 
 
 def test_an_application_for_codes_is_set_up_and_without_javascript_everything_works(

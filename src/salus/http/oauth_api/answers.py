@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers of the authorization server: JSON, redirects, a page for what cannot be sent anywhere; refusals noted."""
+"""Answers of the authorization server: JSON, redirects, a problem for what cannot be sent anywhere; refusals noted."""
 
 from __future__ import annotations
 
 import asyncio
-from html import escape
 
 import msgspec
 
@@ -13,14 +12,10 @@ from salus.http.message import JSON, Header, Response
 from salus.identity.oauth.errors import OAuthError, Reused
 from salus.kernel.actor import Actor
 from salus.kernel.commit import Unit
+from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.context import Context
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
-<body><main><h1>{title}</h1><p>{words}</p>
-<p>Go back to the application that sent you here. If this happens again, tell its makers.</p></main></body></html>
-"""
-_HTML = b"text/html; charset=utf-8"
+_BACK = "Go back to the application that sent you here, and begin again there. If this comes again, tell its makers."
 _NO_CACHE: Header = (b"pragma", b"no-cache")  # RFC 6749 section 5.1; `Cache-Control: no-store` is on every answer
 
 
@@ -42,11 +37,9 @@ def sent_to(address: str) -> Response:
     return Response(303, headers=[(b"location", address.encode("ascii")), _NO_CACHE])
 
 
-def page(error: OAuthError) -> Response:
+def unanswerable(error: OAuthError) -> Problem:
     """For the person at the browser, when it is not known that an application waits for the answer."""
-    return Response(
-        400, _PAGE.format(title="This request cannot be answered", words=escape(error.description)).encode(), _HTML
-    )
+    return Problem(Kind.INCORRECT, error.description, error.detail, issues=(Issue("invalid", _BACK),))
 
 
 async def warm(ctx: Context) -> None:

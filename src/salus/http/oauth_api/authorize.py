@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from salus.audit.event import EventType
 from salus.http.message import Response, pairs
-from salus.http.oauth_api.answers import note_refused, page, sent_to, warm
+from salus.http.oauth_api.answers import note_refused, sent_to, unanswerable, warm
 from salus.http.oauth_api.forms import form_pairs
 from salus.http.routes import Call, Handler
 from salus.identity.oauth.authorize import Returned
@@ -29,13 +29,14 @@ def authorize(oauth: AuthorizationServer) -> Handler:
 
     async def handler(call: Call) -> Response:
         ctx, request = call.context, call.request
+        request.page = True  # a browser brings it: whatever fails from here on is told to a person
         await warm(ctx)
         try:
             posted = request.method == "POST"
             asked = await form_pairs(request) if posted else pairs(request.query_text, "query")
         except OAuthError as error:
             await note_refused(ctx, Unit(), error)
-            return page(error)
+            raise unanswerable(error) from None
         return await _begun(ctx, oauth, asked)
 
     return handler
@@ -51,7 +52,7 @@ async def _begun(ctx: Context, oauth: AuthorizationServer, asked: Pairs) -> Resp
             return sent_to(returned.address)
         except OAuthError as error:
             await note_refused(ctx, Unit(), error)
-            return page(error)
+            raise unanswerable(error) from None
         ctx.actor = Actor(ctx.actor.tenant, "anonymous", "user", (), "", client=waiting.client.id)
         event = ctx.event(EventType.OAUTH_REQUEST, reason=f"{waiting.client.id} asks for {len(waiting.scopes)} scopes")
         try:

@@ -30,13 +30,18 @@ class Profile(msgspec.Struct, frozen=True, array_like=True):
     party: str
 
 
+def is_name(text: str) -> bool:
+    """Whether an account could have this login name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def make_profile(name: str, kind: UserKind, roles: tuple[str, ...], display: str, party: str) -> Profile:
     """Check what someone wants to say about an account.
 
     Raises:
         Problem: INVALID with the reason.
     """
-    if _NAME.fullmatch(name) is None:
+    if not is_name(name):
         raise Problem(Kind.INVALID, "A login name has 1 to 64 of a-z, 0-9, dot, hyphen and underscore.")
     if len(set(roles)) != len(roles) or (kind == "service" and not roles):
         raise Problem(Kind.INVALID, "An account has each role once, and that of a service at least one.")
