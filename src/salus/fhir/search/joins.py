@@ -82,7 +82,7 @@ class _Steps:
     def _listed(self) -> Listed:
         ids = tuple(dict.fromkeys(split(self._text, ",")))
         if any(id_.startswith("$") for id_ in ids):
-            raise unanswered("is not supported for lists that a server makes up, such as $current-problems")
+            raise unanswered("is not supported at the end of a chain for lists that a server makes up")
         if not all(_ID.fullmatch(id_) for id_ in ids):
             raise refuse("is not the id of a List")
         return Listed(ids)

@@ -17,6 +17,7 @@ from typing import Any
 
 from salus.fhir.search import controls, filters, includes
 from salus.fhir.search.clauses import Clause, Filter, Include, Join, Query
+from salus.fhir.search.functional import functional, is_functional
 from salus.fhir.search.joins import is_join, join
 from salus.fhir.search.reading import Setting, clause, parameter
 from salus.fhir.search.terms import refuse, unanswered
@@ -130,6 +131,9 @@ class _Draft:
             if colon:
                 raise unanswered("is not supported with a modifier")
             self._filters.append((text, filters.read(self._type, text, self._setting)))
+            return
+        if is_functional(name, text):
+            self._clauses += functional(self._type, text, self._setting)
             return
         if is_join(self._type, name):
             self._joins.append(join(self._type, name, text, self._setting))
