@@ -12,7 +12,7 @@ import msgspec
 
 from salus.app.house import House
 from salus.audit.event import EventType
-from salus.cli.shell import as_json, data_dir, in_house, open_house, table, tells_problems
+from salus.cli.shell import as_json, data_dir, noted, open_house, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.identity.clients.client import ALGORITHMS, METHODS, Client
 from salus.identity.clients.keys import from_pem
@@ -107,16 +107,14 @@ def add(
     if backend:
         given.setdefault("purpose", "TREAT")
 
-    async def work(house: House) -> str:
-        unit = Unit()
+    def act(house: House, unit: Unit) -> tuple[str, str]:
         made = house.apps.clients.add(unit, msgspec.convert(given, Client))
         secret = ""
         if made.auth_method.startswith("client_secret_"):
             secret, _ = house.apps.secrets.issue(unit, made)
-        await house.record(unit, house.operator(tenant), EventType.CLIENT_CREATE, f"client {made.id}")
-        return secret
+        return f"client {made.id}", secret
 
-    secret = in_house(data_dir, work)
+    secret = noted(data_dir, tenant, EventType.CLIENT_CREATE, act)
     click.echo(f"registered {id_}")
     if secret:
         click.echo(f"secret, shown once: {secret}")
@@ -168,13 +166,12 @@ def change(id_: str, tenant: str, data_dir: Path, **fields: Any) -> None:
     elif "jwks_uri" in given:
         given["jwks"] = ""
 
-    async def work(house: House) -> None:
-        old, unit = _find(house, tenant, id_), Unit()
+    def act(house: House, unit: Unit) -> tuple[str, None]:
+        old = _find(house, tenant, id_)
         house.apps.clients.change(unit, old, msgspec.structs.replace(old, **given))
-        reason = f"client {id_}: {', '.join(sorted(given)) or 'nothing'}"
-        await house.record(unit, house.operator(tenant), EventType.CLIENT_CHANGE, reason)
+        return f"client {id_}: {', '.join(sorted(given)) or 'nothing'}", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.CLIENT_CHANGE, act)
     click.echo(f"changed {id_}")
 
 
@@ -187,14 +184,12 @@ def change(id_: str, tenant: str, data_dir: Path, **fields: Any) -> None:
 def secret(id_: str, overlap_hours: int, tenant: str, data_dir: Path) -> None:
     """Make a new secret for ID and print it, once, alone on standard output."""
 
-    async def work(house: House) -> str:
-        found, unit = _find(house, tenant, id_), Unit()
+    def act(house: House, unit: Unit) -> tuple[str, str]:
+        found = _find(house, tenant, id_)
         text, record = house.apps.secrets.issue(unit, found, overlap_ms=overlap_hours * _HOUR_MS)
-        reason = f"client {id_}: new secret {record.id}, former one for {overlap_hours} hours"
-        await house.record(unit, house.operator(tenant), EventType.CLIENT_CHANGE, reason)
-        return text
+        return f"client {id_}: new secret {record.id}, former one for {overlap_hours} hours", text
 
-    click.echo(in_house(data_dir, work))
+    click.echo(noted(data_dir, tenant, EventType.CLIENT_CHANGE, act))
 
 
 @client.command()
@@ -227,12 +222,11 @@ def enable(id_: str, tenant: str, data_dir: Path) -> None:
 def remove(id_: str, tenant: str, data_dir: Path) -> None:
     """Remove ID with its secrets; what it holds ends within a second."""
 
-    async def work(house: House) -> None:
-        unit = Unit()
+    def act(house: House, unit: Unit) -> tuple[str, None]:
         house.apps.clients.remove(unit, tenant, id_)
-        await house.record(unit, house.operator(tenant), EventType.CLIENT_REMOVE, f"client {id_}")
+        return f"client {id_}", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.CLIENT_REMOVE, act)
     click.echo(f"removed {id_}")
 
 
@@ -246,13 +240,11 @@ def jwks(file: Path, kid: str) -> None:
 
 
 def _switch(data_dir: Path, tenant: str, id_: str, *, disabled: bool) -> None:
-    async def work(house: House) -> None:
-        unit = Unit()
+    def act(house: House, unit: Unit) -> tuple[str, None]:
         house.apps.clients.set_disabled(unit, tenant, id_, disabled=disabled)
-        reason = f"client {id_} {'disabled' if disabled else 'enabled'}"
-        await house.record(unit, house.operator(tenant), EventType.CLIENT_CHANGE, reason)
+        return f"client {id_} {'disabled' if disabled else 'enabled'}", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.CLIENT_CHANGE, act)
 
 
 def _find(house: House, tenant: str, id_: str) -> Client:

@@ -13,7 +13,7 @@ import msgspec
 
 from salus.app.house import House
 from salus.audit.event import EventType
-from salus.cli.shell import as_json, data_dir, in_house, open_house, secret_from, table, tells_problems
+from salus.cli.shell import as_json, data_dir, noted, open_house, secret_from, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.identity.federation.provider import ALGORITHMS, AuthMethod, Provider
 from salus.identity.federation.providers import new_private_key, public_key
@@ -105,15 +105,13 @@ def add(
         roles=roles,
     )
 
-    async def work(house: House) -> str:
+    def act(house: House, unit: Unit) -> tuple[str, str]:
         _check_fit(house, provider)
-        unit = Unit()
         house.directories.providers.add(unit, tenant, provider)
         reason = f"identity provider {name} registered" + (", makes accounts" if create else "")
-        await house.record(unit, house.operator(tenant), EventType.FEDERATION_CHANGE, reason)
-        return house.directories.party.redirect_uri(tenant, name)
+        return reason, house.directories.party.redirect_uri(tenant, name)
 
-    address = in_house(data_dir, work)
+    address = noted(data_dir, tenant, EventType.FEDERATION_CHANGE, act)
     click.echo(f"registered {name}")
     click.echo(f"redirect URI to register there: {address}")
     click.echo(f"back-channel logout URI: {_logout_uri(address)}")
@@ -193,13 +191,11 @@ def enable(name: str, tenant: str, data_dir: Path) -> None:
 def remove(name: str, tenant: str, data_dir: Path) -> None:
     """Remove it with the links to it; accounts stay."""
 
-    async def work(house: House) -> None:
-        unit = Unit()
+    def act(house: House, unit: Unit) -> tuple[str, None]:
         house.directories.providers.remove(unit, tenant, name)
-        reason = f"identity provider {name} removed"
-        await house.record(unit, house.operator(tenant), EventType.FEDERATION_CHANGE, reason)
+        return f"identity provider {name} removed", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.FEDERATION_CHANGE, act)
     click.echo(f"removed {name}")
 
 
@@ -213,14 +209,12 @@ def remove(name: str, tenant: str, data_dir: Path) -> None:
 def link(name: str, account: str, subject: str, tenant: str, data_dir: Path) -> None:
     """Link ACCOUNT to the person whom the identity provider NAME calls SUBJECT (the claim `sub`)."""
 
-    async def work(house: House) -> None:
+    def act(house: House, unit: Unit) -> tuple[str, None]:
         provider = house.directories.providers.known(tenant, name)
-        unit = Unit()
         house.directories.links.link(unit, tenant, provider=name, issuer=provider.issuer, subject=subject, name=account)
-        reason = f"account {account} linked at {name}"
-        await house.record(unit, house.operator(tenant), EventType.FEDERATION_LINK, reason)
+        return f"account {account} linked at {name}", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.FEDERATION_LINK, act)
     click.echo("linked")
 
 
@@ -233,13 +227,11 @@ def link(name: str, account: str, subject: str, tenant: str, data_dir: Path) -> 
 def unlink(name: str, account: str, tenant: str, data_dir: Path) -> None:
     """Take away the links of ACCOUNT to the identity provider NAME."""
 
-    async def work(house: House) -> None:
-        unit = Unit()
+    def act(house: House, unit: Unit) -> tuple[str, None]:
         house.directories.links.unlink(unit, tenant, account, name)
-        reason = f"account {account} no longer linked at {name}"
-        await house.record(unit, house.operator(tenant), EventType.FEDERATION_LINK, reason)
+        return f"account {account} no longer linked at {name}", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.FEDERATION_LINK, act)
     click.echo("unlinked")
 
 
@@ -261,14 +253,12 @@ def links(name: str, as_json: bool, tenant: str, data_dir: Path) -> None:
 
 
 def _change(data_dir: Path, tenant: str, name: str, words: str, change: Callable[[Provider], Provider]) -> None:
-    async def work(house: House) -> None:
+    def act(house: House, unit: Unit) -> tuple[str, None]:
         providers = house.directories.providers
-        unit = Unit()
         providers.replace(unit, tenant, change(providers.known(tenant, name)))
-        reason = f"identity provider {name} {words}"
-        await house.record(unit, house.operator(tenant), EventType.FEDERATION_CHANGE, reason)
+        return f"identity provider {name} {words}", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.FEDERATION_CHANGE, act)
 
 
 def _check_fit(house: House, provider: Provider) -> None:

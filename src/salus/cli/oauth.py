@@ -9,7 +9,7 @@ import click
 
 from salus.app.house import House
 from salus.audit.event import EventType
-from salus.cli.shell import as_json, data_dir, in_house, open_house, table, tells_problems
+from salus.cli.shell import as_json, data_dir, in_house, noted, open_house, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.identity.oauth.rotation import replace
 from salus.kernel.clock import instant
@@ -86,16 +86,14 @@ def grants(account: str, client: str, as_json: bool, tenant: str, data_dir: Path
 def revoke(id_: str, tenant: str, data_dir: Path) -> None:
     """End the grant with this ID and all its tokens; running servers refuse them within a second."""
 
-    async def work(house: House) -> None:
+    def act(house: House, unit: Unit) -> tuple[str, None]:
         grant = house.oauth.grants.find(tenant, id_)
         if grant is None:
             raise Problem(Kind.NOT_FOUND, "There is no such grant.")
-        unit = Unit()
         house.oauth.grants.revoke(unit, tenant, id_)
-        reason = f"grant {id_} of {grant.allowed.user} to {grant.allowed.client}"
-        await house.record(unit, house.operator(tenant), EventType.OAUTH_REVOKE, reason)
+        return f"grant {id_} of {grant.allowed.user} to {grant.allowed.client}", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.OAUTH_REVOKE, act)
     click.echo("revoked")
 
 

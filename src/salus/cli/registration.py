@@ -9,7 +9,7 @@ import click
 
 from salus.app.house import House
 from salus.audit.event import EventType
-from salus.cli.shell import as_json, data_dir, in_house, open_house, table, tells_problems
+from salus.cli.shell import as_json, data_dir, noted, open_house, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.identity.clients.registration import USUAL_SCOPES
 from salus.kernel.clock import instant
@@ -32,15 +32,12 @@ def registration() -> None:
 def permit(label: str, count: int, hours: int, scopes: tuple[str, ...], tenant: str, data_dir: Path) -> None:
     """Make an initial access token and print it, once, alone on standard output."""
 
-    async def work(house: House) -> str:
-        unit = Unit()
+    def act(house: House, unit: Unit) -> tuple[str, str]:
         most = " ".join(scopes) or USUAL_SCOPES
         token, made = house.apps.registration.permit(unit, tenant, label=label, count=count, hours=hours, scopes=most)
-        reason = f"registration {made.id}: {count} clients"
-        await house.record(unit, house.operator(tenant), EventType.CLIENT_CHANGE, reason)
-        return token
+        return f"registration {made.id}: {count} clients", token
 
-    click.echo(in_house(data_dir, work))
+    click.echo(noted(data_dir, tenant, EventType.CLIENT_CHANGE, act))
 
 
 @registration.command("list")
@@ -66,12 +63,11 @@ def list_(as_json: bool, tenant: str, data_dir: Path) -> None:
 def withdraw(id_: str, tenant: str, data_dir: Path) -> None:
     """End the permission with this ID; clients that were registered with it stay."""
 
-    async def work(house: House) -> None:
-        unit = Unit()
+    def act(house: House, unit: Unit) -> tuple[str, None]:
         house.apps.registration.withdraw(unit, tenant, id_)
-        await house.record(unit, house.operator(tenant), EventType.CLIENT_CHANGE, f"registration {id_} ended")
+        return f"registration {id_} ended", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.CLIENT_CHANGE, act)
     click.echo("withdrawn")
 
 

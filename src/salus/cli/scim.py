@@ -10,7 +10,7 @@ import click
 from salus.access.permissions import Permission
 from salus.app.house import House
 from salus.audit.event import EventType
-from salus.cli.shell import as_json, data_dir, in_house, open_house, table, tells_problems
+from salus.cli.shell import as_json, data_dir, noted, open_house, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
@@ -30,18 +30,15 @@ def scim() -> None:
 def map_(group: str, role: str, tenant: str, data_dir: Path) -> None:
     """Let the group of this name stand for a role; its members get it at once."""
 
-    async def work(house: House) -> int:
+    def act(house: House, unit: Unit) -> tuple[str, int]:
         _check_role(house, role)
         desk = house.directories.provisioning
-        unit = Unit()
         desk.mappings.add(unit, tenant, group, role)
         wanted = {*desk.mappings.roles(tenant, group), role}
         members = desk.groups.bring_up_to_date(unit, tenant, group, wanted)
-        reason = f"a group stands for the role {role}; it has {members} members"
-        await house.record(unit, house.operator(tenant), EventType.PROVISION_MAP, reason)
-        return members
+        return f"a group stands for the role {role}; it has {members} members", members
 
-    members = in_house(data_dir, work)
+    members = noted(data_dir, tenant, EventType.PROVISION_MAP, act)
     click.echo(f"members of {group} have the role {role}: {members}")
 
 
@@ -54,16 +51,14 @@ def map_(group: str, role: str, tenant: str, data_dir: Path) -> None:
 def unmap(group: str, role: str, tenant: str, data_dir: Path) -> None:
     """Let the group no longer stand for a role; its members lose it within a second."""
 
-    async def work(house: House) -> None:
+    def act(house: House, unit: Unit) -> tuple[str, None]:
         desk = house.directories.provisioning
-        unit = Unit()
         desk.mappings.remove(unit, tenant, group, role)
         wanted = set(desk.mappings.roles(tenant, group)) - {role}
         members = desk.groups.bring_up_to_date(unit, tenant, group, wanted)
-        reason = f"a group no longer stands for the role {role}; it has {members} members"
-        await house.record(unit, house.operator(tenant), EventType.PROVISION_MAP, reason)
+        return f"a group no longer stands for the role {role}; it has {members} members", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.PROVISION_MAP, act)
     click.echo("unmapped")
 
 
@@ -89,18 +84,15 @@ def mappings(as_json: bool, tenant: str, data_dir: Path) -> None:
 def adopt(name: str, user_name: str | None, external_id: str, tenant: str, data_dir: Path) -> None:
     """Hand the account NAME, which was made here, over to the directory. Its roles stay."""
 
-    async def work(house: House) -> str:
+    def act(house: House, unit: Unit) -> tuple[str, str]:
         user = house.users.find(tenant, name)
         if user is None:
             raise Problem(Kind.NOT_FOUND, "There is no such account.")
-        unit = Unit()
         people = house.directories.provisioning.people
         person = people.adopt(unit, tenant, user, user_name=user_name or name, external_id=external_id)
-        reason = f"account {name} handed over to provisioning as {person.id}"
-        await house.record(unit, house.operator(tenant), EventType.USER_CHANGE, reason)
-        return person.id
+        return f"account {name} handed over to provisioning as {person.id}", person.id
 
-    click.echo(in_house(data_dir, work))
+    click.echo(noted(data_dir, tenant, EventType.USER_CHANGE, act))
 
 
 @scim.command()

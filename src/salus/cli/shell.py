@@ -15,6 +15,8 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from salus.app.house import House
+from salus.audit.event import EventType
+from salus.kernel.commit import Unit
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import Settings, load
 
@@ -84,6 +86,23 @@ def in_house(folder: Path, work: Callable[[House], Awaitable[T]]) -> T:
 
     with open_house(folder) as house:
         return asyncio.run(run())
+
+
+def noted(folder: Path, tenant: str, type_: EventType, act: Callable[[House, Unit], tuple[str, T]]) -> T:
+    """Change something of a tenant, with its entry in the log in the same commit.
+
+    Args:
+        type_: of the entry.
+        act: puts the change into the unit; gives the words for the log, and what comes out of it.
+    """
+
+    async def work(house: House) -> T:
+        unit = Unit()
+        reason, made = act(house, unit)
+        await house.record(unit, house.operator(tenant), type_, reason)
+        return made
+
+    return in_house(folder, work)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, machine: bool) -> None:

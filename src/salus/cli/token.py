@@ -10,7 +10,7 @@ import click
 from salus.app.certificates import shown
 from salus.app.house import House
 from salus.audit.event import EventType
-from salus.cli.shell import as_json, data_dir, in_house, open_house, table, tells_problems
+from salus.cli.shell import as_json, data_dir, in_house, noted, open_house, table, tells_problems
 from salus.cli.shell import tenant as tenant_option
 from salus.fhir.smart.scopes import parse
 from salus.kernel.clock import instant
@@ -107,12 +107,11 @@ def list_(account: str | None, as_json: bool, tenant: str, data_dir: Path) -> No
 def revoke(id_: str, tenant: str, data_dir: Path) -> None:
     """End the token with this ID; running servers refuse it within a second."""
 
-    async def work(house: House) -> None:
-        unit = Unit()
+    def act(house: House, unit: Unit) -> tuple[str, None]:
         house.tokens.revoke(unit, tenant, id_)
-        await house.record(unit, house.operator(tenant), EventType.TOKEN_REVOKE, f"token {id_}")
+        return f"token {id_}", None
 
-    in_house(data_dir, work)
+    noted(data_dir, tenant, EventType.TOKEN_REVOKE, act)
     click.echo("revoked")
 
 

@@ -7,14 +7,24 @@ written to the log. Nobody but the person ever learns their password.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from salus.app.house import House
 from salus.audit.event import EventType
-from salus.cli.shell import as_json, data_dir, in_house, open_house, secret_from, settings_of, table, tells_problems
+from salus.cli.shell import (
+    as_json,
+    data_dir,
+    in_house,
+    noted,
+    open_house,
+    secret_from,
+    settings_of,
+    table,
+    tells_problems,
+)
 from salus.cli.shell import tenant as tenant_option
 from salus.cli.user import check_roles, user
 from salus.identity.accounts.users import no_account
@@ -30,14 +40,7 @@ _LOST = {"password": Began.PASSWORD, "factors": Began.FACTORS, "all": Began.ALL}
 def _do(data_dir: Path, tenant: str, type_: EventType, reason: str, act: Callable[[House, Unit], object]) -> object:
     """One act and its audit entry in one commit; gives what the act gave."""
 
-    async def work(house: House) -> object:
-        unit = Unit()
-        result = act(house, unit)
-        await house.record(unit, house.operator(tenant), type_, reason)
-        return result
-
-    run: Callable[[House], Awaitable[object]] = work
-    return in_house(data_dir, run)
+    return noted(data_dir, tenant, type_, lambda house, unit: (reason, act(house, unit)))
 
 
 def _hand_over(data_dir: Path, name: str, made: object) -> None:

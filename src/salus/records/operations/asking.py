@@ -12,10 +12,12 @@ from typing import Any
 from salus.access.permissions import Permission
 from salus.audit.event import Entity
 from salus.fhir import json
+from salus.fhir.operations.definition import Parameter
 from salus.fhir.terminology.code_system import ResourceSystem
 from salus.fhir.terminology.engine import Engine
-from salus.fhir.terminology.protocol import Coding
-from salus.fhir.terminology.source import CodeSource
+from salus.fhir.terminology.protocol import Cause, Coding, Verdict
+from salus.fhir.terminology.source import CodeSource, Concept
+from salus.fhir.terminology.written import in_language
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.operations.operation import Invocation
 from salus.records.store.store import entities
@@ -23,6 +25,9 @@ from salus.records.terminology import ClinicTerminology
 from salus.records.wording import absent, gone
 
 Resource = dict[str, Any]
+
+LANGUAGE = Parameter("displayLanguage", "code", "Language of the display, BCP 47.")
+DATE = Parameter("date", "dateTime", "Not supported: definitions are answered as they are now.")
 
 
 class Question:
@@ -72,18 +77,35 @@ class Question:
             Problem: INCORRECT when more than one is sent.
         """
         arguments = self.arguments
-        names = [name for name in ("code", "coding", "codeableConcept") if arguments.one(name) is not None]
+        names = self.carriers()
         if len(names) > 1:
             raise arguments.wrong(names[1], "Send only one of code, coding and codeableConcept.")
         if not names:
             return []
         if names == ["code"]:
             return [self._bare(sent)]
-        value = arguments.one(names[0])
-        stated = value.get("coding", []) if names == ["codeableConcept"] else [value]
         url = self.own_url or arguments.text("url") if sent == "codeSystem" else ""
-        codings = [coding_of(each) for each in stated if each.get("code")]
-        return [coding._replace(system=coding.system or url) for coding in codings]
+        return [coding._replace(system=coding.system or url) for coding in self.stated(names[0])]
+
+    def carriers(self) -> list[str]:
+        """Which of the parameters that carry a code were sent."""
+        return [name for name in ("code", "coding", "codeableConcept") if self.arguments.one(name) is not None]
+
+    def stated(self, name: str) -> list[Coding]:
+        """The codings with a code in `coding` or `codeableConcept`."""
+        value = self.arguments.one(name)
+        stated = value.get("coding", []) if name == "codeableConcept" else [value]
+        return [coding_of(each) for each in stated if each.get("code")]
+
+    def as_asked(self, verdict: Verdict, concept: Concept | None) -> Verdict:
+        """A verdict on a code that is there, as `abstract` and `displayLanguage` want it."""
+        if verdict.result is not True or concept is None:
+            return verdict
+        if concept.abstract and not self.arguments.flag("abstract"):
+            text = "The code stands for a group of concepts and may not be chosen."
+            return verdict._replace(result=False, cause=Cause.ABSTRACT, message=text)
+        language = self.arguments.text("displayLanguage")
+        return verdict._replace(display=in_language(concept.designations, language) or verdict.display)
 
     def _bare(self, sent: str) -> Coding:
         arguments = self.arguments

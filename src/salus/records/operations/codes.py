@@ -12,11 +12,10 @@ from salus.fhir.operations.answer import parameters
 from salus.fhir.operations.definition import Definition, Parameter
 from salus.fhir.terminology.engine import Engine
 from salus.fhir.terminology.lookup import lookup
-from salus.fhir.terminology.protocol import Cause, Coding, Subsumption, Verdict
+from salus.fhir.terminology.protocol import Coding, Subsumption, Verdict
 from salus.fhir.terminology.source import CodeSource, Concept
-from salus.fhir.terminology.written import in_language
 from salus.kernel.errors import Kind, Problem
-from salus.records.operations.asking import Question, coding_of
+from salus.records.operations.asking import DATE, LANGUAGE, Question, coding_of
 from salus.records.operations.operation import Invocation, Operation, Result
 
 
@@ -82,14 +81,7 @@ def _judged(question: Question, coding: Coding) -> Verdict:
         verdict = Engine(_Only(source)).validate_in_system(coding)
     else:
         verdict = question.engine.validate_in_system(coding)
-    concept = source.find(coding.code)
-    if verdict.result is True and concept is not None:
-        if concept.abstract and not question.arguments.flag("abstract"):
-            text = "The code stands for a group of concepts and may not be chosen."
-            return verdict._replace(result=False, cause=Cause.ABSTRACT, message=text)
-        language = question.arguments.text("displayLanguage")
-        verdict = verdict._replace(display=in_language(concept.designations, language) or verdict.display)
-    return verdict
+    return question.as_asked(verdict, source.find(coding.code))
 
 
 class _Only:
@@ -154,8 +146,6 @@ def _related(source: CodeSource, first: Concept, second: Concept) -> Subsumption
 
 _SYSTEM = Parameter("system", "uri", "Canonical url of the code system.")
 _VERSION = Parameter("version", "string", "Version of the code system; the newest that is here without it.")
-_LANGUAGE = Parameter("displayLanguage", "code", "Language of the display, BCP 47.")
-_DATE = Parameter("date", "dateTime", "Not supported: definitions are answered as they are now.")
 
 LOOKUP = Operation(
     Definition(
@@ -169,8 +159,8 @@ LOOKUP = Operation(
             _SYSTEM,
             _VERSION,
             Parameter("coding", "Coding", "The code with its system."),
-            _DATE,
-            _LANGUAGE,
+            DATE,
+            LANGUAGE,
             Parameter("property", "code", "Properties to give; all without it.", max="*"),
         ),
         outputs=(
@@ -220,9 +210,9 @@ VALIDATE_CODE = Operation(
             Parameter("display", "string", "Display to check."),
             Parameter("coding", "Coding", "The code with its system."),
             Parameter("codeableConcept", "CodeableConcept", "Several codings, of which one must be valid."),
-            _DATE,
+            DATE,
             Parameter("abstract", "boolean", "Whether a code that stands for a group is right here."),
-            _LANGUAGE,
+            LANGUAGE,
         ),
         outputs=(
             Parameter("result", "boolean", "Whether it is valid.", min=1),

@@ -12,7 +12,7 @@ from salus.fhir.operations.definition import Definition, Parameter
 from salus.fhir.terminology.protocol import Coding
 from salus.fhir.terminology.translation import Asked, Match, applies, translate
 from salus.kernel.errors import Kind, Problem
-from salus.records.operations.asking import Question, coding_of, unknown
+from salus.records.operations.asking import Question, unknown
 from salus.records.operations.operation import Invocation, Operation, Result
 
 Resource = dict[str, Any]
@@ -74,7 +74,7 @@ def _maps(question: Question) -> Iterator[Resource]:
 
 def _codings(question: Question) -> list[Coding]:
     arguments = question.arguments
-    names = [name for name in ("code", "coding", "codeableConcept") if arguments.one(name) is not None]
+    names = question.carriers()
     if len(names) != 1:
         text = "Send one of code with system, coding and codeableConcept."
         raise arguments.wrong(names[1] if names else "code", text, "required")
@@ -82,9 +82,7 @@ def _codings(question: Question) -> list[Coding]:
         if not arguments.text("system"):
             raise arguments.wrong("system", "A code needs its system.", "required")
         return [Coding(arguments.text("system"), arguments.text("code"), "", arguments.text("version"))]
-    value = arguments.one(names[0])
-    stated = value.get("coding", []) if names == ["codeableConcept"] else [value]
-    codings = [coding_of(each) for each in stated if each.get("code")]
+    codings = question.stated(names[0])
     if not codings:
         raise arguments.wrong(names[0], f"{names[0]} has no code.", "required")
     return codings

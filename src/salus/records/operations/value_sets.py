@@ -11,11 +11,11 @@ from salus.fhir.terminology.compose import ValueSet, read
 from salus.fhir.terminology.engine import Engine
 from salus.fhir.terminology.membership import Membership
 from salus.fhir.terminology.protocol import Cause, Coding, Verdict
-from salus.fhir.terminology.written import Asked, expand, in_language
+from salus.fhir.terminology.written import Asked, expand
 from salus.kernel.clock import instant
 from salus.kernel.errors import Issue, Kind, Problem
 from salus.kernel.ids import uuid7
-from salus.records.operations.asking import Question, unknown
+from salus.records.operations.asking import DATE, LANGUAGE, Question, unknown
 from salus.records.operations.codes import answer
 from salus.records.operations.operation import Invocation, Operation, Result
 
@@ -73,14 +73,7 @@ def _judged(question: Question, engine: Engine, value_set: ValueSet, coding: Cod
     if verdict.result is not True:
         return verdict
     source = engine.membership.source(verdict.system or coding.system, coding.version)
-    concept = source.find(coding.code) if source is not None else None
-    if concept is None:
-        return verdict
-    if concept.abstract and not question.arguments.flag("abstract"):
-        text = "The code stands for a group of concepts and may not be chosen."
-        return verdict._replace(result=False, cause=Cause.ABSTRACT, message=text)
-    language = question.arguments.text("displayLanguage")
-    return verdict._replace(display=in_language(concept.designations, language) or verdict.display)
+    return question.as_asked(verdict, source.find(coding.code) if source is not None else None)
 
 
 def _value_set(question: Question, membership: Membership) -> ValueSet:
@@ -155,8 +148,6 @@ _WHICH = (
     Parameter("valueSetVersion", "string", "Version of the value set; the newest that is here without it."),
     Parameter("context", "uri", "Instead of url: an element of a profile that is bound to it, `url#Element.path`."),
 )
-_LANGUAGE = Parameter("displayLanguage", "code", "Language of the display, BCP 47.")
-_DATE = Parameter("date", "dateTime", "Not supported: definitions are answered as they are now.")
 
 EXPAND = Operation(
     Definition(
@@ -170,7 +161,7 @@ EXPAND = Operation(
             *_WHICH,
             Parameter("contextDirection", "code", "Passed over: incoming and outgoing codes are the same here."),
             Parameter("filter", "string", "Words; each must begin a word of a name."),
-            _DATE,
+            DATE,
             Parameter("offset", "integer", "Codes to leave out from the beginning."),
             Parameter("count", "integer", "Codes on the page; 0 for the total only."),
             Parameter("includeDesignations", "boolean", "Give the other names as well."),
@@ -180,7 +171,7 @@ EXPAND = Operation(
             Parameter("excludeNested", "boolean", "Passed over: the list is always flat."),
             Parameter("excludeNotForUI", "boolean", "Leave out codes that stand for groups."),
             Parameter("excludePostCoordinated", "boolean", "Passed over: there are no such codes here."),
-            _LANGUAGE,
+            LANGUAGE,
             Parameter("exclude-system", "canonical", "Code systems to leave out.", max="*"),
             Parameter("system-version", "canonical", "Version for a system where none is named.", max="*"),
             Parameter("check-system-version", "canonical", "Version that must be used for a system.", max="*"),
@@ -208,9 +199,9 @@ VALIDATE_CODE = Operation(
             Parameter("display", "string", "Display to check."),
             Parameter("coding", "Coding", "The code with its system."),
             Parameter("codeableConcept", "CodeableConcept", "Several codings, of which one must be a member."),
-            _DATE,
+            DATE,
             Parameter("abstract", "boolean", "Whether a code that stands for a group is right here."),
-            _LANGUAGE,
+            LANGUAGE,
         ),
         outputs=(
             Parameter("result", "boolean", "Whether it is a member.", min=1),
