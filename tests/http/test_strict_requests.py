@@ -340,3 +340,13 @@ def test_no_request_stays_on_its_way_however_it_ends(clinic: Clinic) -> None:
     ]
     assert [answer.status_code for answer in ends] == [200, 404, 400, 404, 401]
     assert clinic.house.writer.on_their_way == 0
+
+
+@pytest.mark.parametrize("address", ["Patient/_search", "_search?_type=Patient", "Patient/anna/Observation/_search"])
+def test_a_search_by_post_takes_a_form_or_nothing(strict: Clinic, address: str) -> None:
+    service = strict.as_("service")
+    for declared in (FHIR, {"content-type": "text/plain"}, {}):
+        answer = service.request("POST", f"/fhir/{address}", content=b"{}", headers=declared)
+        assert answer.status_code == 415
+        assert assert_outcome(answer)[0]["expression"] == ["http.Content-Type"]
+    assert service.request("POST", f"/fhir/{address}").status_code == 200

@@ -86,3 +86,52 @@ def test_only_batch_and_transaction_can_be_sent_to_the_base(clinic: Clinic, kind
     answer = clinic.as_("service").post("/fhir", {"resourceType": "Bundle", "type": kind})
     assert answer.status_code == 400
     assert answer.json()["issue"][0]["expression"] == ["Bundle.type"]
+
+
+def test_a_condition_in_a_reference_is_looked_up_for_its_entry(clinic: Clinic) -> None:
+    service = clinic.as_("service")
+    named = {"resourceType": "Patient", "id": "known", "identifier": [{"system": "urn:mrn", "value": "7"}]}
+    assert service.put("/fhir/Patient/known", named).status_code == 201
+    entries = [
+        {
+            "resource": heart_rate("anna", 71) | {"id": id_, "subject": {"reference": reference}},
+            "request": {"method": "PUT", "url": f"Observation/{id_}"},
+        }
+        for id_, reference in (
+            ("one", "Patient?identifier=urn:mrn|7"),
+            ("none", "Patient?identifier=urn:mrn|8"),
+            ("many", "Patient?birthdate:missing=false"),
+        )
+    ]
+    answer = service.post("/fhir", {"resourceType": "Bundle", "type": "batch", "entry": entries}).json()
+    assert [entry["response"]["status"][:3] for entry in answer["entry"]] == ["201", "400", "412"]
+    assert service.get("/fhir/Observation/one").json()["subject"]["reference"] == "Patient/known"
+    assert [e["response"]["outcome"]["issue"][0]["expression"] for e in answer["entry"][1:]] == [
+        ["Bundle.entry[1].resource"],
+        ["Bundle.entry[2].resource"],
+    ]
+
+
+def test_a_condition_in_a_batch_finds_nobody_whom_its_sender_may_not_see(clinic: Clinic) -> None:
+    told = []
+    for birthdate in (clinic.as_("service").get("/fhir/Patient/bert").json()["birthDate"], "1801-01-01"):
+        entry = {
+            "resource": {
+                "resourceType": "Communication",
+                "status": "completed",
+                "subject": {"reference": f"Patient?birthdate={birthdate}"},
+            },
+            "request": {"method": "POST", "url": "Communication"},
+        }
+        answer = clinic.as_("anna").post("/fhir", {"resourceType": "Bundle", "type": "batch", "entry": [entry]})
+        told.append(answer.json()["entry"][0]["response"])
+    assert told[0] == told[1]
+    assert told[0]["status"].startswith("400")
+
+
+@pytest.mark.parametrize("address", ["Patient/_history", "Patient/anna/_history"])
+def test_a_history_in_a_bundle_is_told_to_be_none_of_its_requests(clinic: Clinic, address: str) -> None:
+    entry = {"request": {"method": "GET", "url": address}}
+    answer = clinic.as_("service").post("/fhir", {"resourceType": "Bundle", "type": "batch", "entry": [entry]}).json()
+    issue = answer["entry"][0]["response"]["outcome"]["issue"][0]
+    assert (issue["code"], issue["expression"]) == ("not-supported", ["Bundle.entry[0].request.url"])

@@ -64,7 +64,7 @@ def _member(type_: str) -> str:
 
 
 def _checked(type_: str, value: Any) -> tuple[Any, str]:
-    return (value, "") if type_ in PRIMITIVES and _fits(type_, value) else (None, WORDS[type_].split(",")[0])
+    return (value, "") if type_ in PRIMITIVES and _fits(type_, value) else (None, WORDS[type_])
 
 
 def _fits(type_: str, value: Any) -> bool:

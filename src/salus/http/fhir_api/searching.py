@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from salus.http.fhir_api.instance import type_of
 from salus.http.message import FHIR_JSON, Response, pairs, text_of
-from salus.http.negotiate import Preferences, check_accept, check_content
+from salus.http.negotiate import Preferences, check_accept
 from salus.http.routes import Call
+from salus.kernel.errors import Issue, Kind, Problem
 from salus.records.interactions import search as searching
 from salus.records.scope import ALL_TYPES
 
@@ -42,8 +43,12 @@ async def _asked(call: Call) -> Pairs:
     asked = call.request.query
     if call.request.method != "POST":
         return asked
-    check_content(call.request, _FORM)
-    sent = pairs(text_of(await call.request.body(), "query"), "query")
+    body = await call.request.body()
+    declared = call.request.header(b"content-type").partition(";")[0].strip().lower()
+    if body.strip() and declared != _FORM:  # all of it may stand in the address
+        text = f"The parameters of a search by POST are sent as {_FORM}."
+        raise Problem(Kind.FORMAT, text, issues=(Issue("not-supported", text, "http.Content-Type"),))
+    sent = pairs(text_of(body, "query"), "query")
     call.request.form_parameters = sent
     check_accept(call.request)  # again: `_format` may stand in the body as well
     return [*asked, *sent]

@@ -45,12 +45,12 @@ async def batch(ctx: Context, entries: Sequence[Entry | Problem], operate: Opera
     Raises:
         Problem: UNAVAILABLE or FAULT, which concern the server and not an entry.
     """
-    apart = Apart(frozenset(one.full_url for one in entries if isinstance(one, Entry) and _makes(one)))
+    made = frozenset(one.full_url for one in entries if isinstance(one, Entry) and _makes(one))
     breath = Breath()
     answers: list[Answer] = []
     for start in range(0, len(entries), _TOGETHER):
         some = entries[start : start + _TOGETHER]
-        answers += await asyncio.gather(*(_one(ctx, entry, operate, apart, breath) for entry in some))
+        answers += await asyncio.gather(*(_one(ctx, entry, operate, made, breath) for entry in some))
     return answers
 
 
@@ -58,7 +58,7 @@ def _makes(entry: Entry) -> bool:
     return entry.method == "POST" and bool(entry.full_url) and not entry.operation
 
 
-async def _one(ctx: Context, entry: Entry | Problem, operate: Operate, apart: Apart, breath: Breath) -> Answer:
+async def _one(ctx: Context, entry: Entry | Problem, operate: Operate, made: frozenset[str], breath: Breath) -> Answer:
     await breath.pause()  # those before it in the same slice may have taken long
     alone = Context(ctx.services, ctx.actor, ctx.request, ctx.address)
     if isinstance(entry, Problem):
@@ -69,7 +69,7 @@ async def _one(ctx: Context, entry: Entry | Problem, operate: Operate, apart: Ap
             if entry.operation:
                 return await operate(alone, entry)
             if entry.resource is not None:
-                rewrite(entry.resource, apart)  # changes nothing: it only meets what may not be there
+                rewrite(entry.resource, Apart(alone, made))
             return await _carry_out(alone, entry)
     except Problem as problem:
         status = STATUS.get(problem.kind)

@@ -82,7 +82,8 @@ async def _search(ctx: Context, entry: Entry, asked: list[tuple[str, str]]) -> b
 def _version(entry: Entry) -> str:
     """The version that the address names, or nothing."""
     history, _, version = entry.tail.partition("/")
-    if not entry.tail or (history == "_history" and version):
+    special = entry.id[:1] == "_"  # never an id: the history of a type
+    if not special and (not entry.tail or (history == "_history" and version)):
         return version
     text = "A Bundle may read, vread and search."
     raise Problem(Kind.INCORRECT, text, issues=(Issue("not-supported", text, "request.url"),))

@@ -104,25 +104,22 @@ class _Nearby(dict[str, str]):
         return self._targets[text] if text in self._targets else self._targets[self._root + text]
 
 
-class Apart(dict[str, str]):
-    """For a batch, whose entries may not rely on each other: meets a reference to another entry with a refusal.
+class Apart(Targets):
+    """For an entry of a batch: looks conditions up, and meets a reference to another entry with a refusal.
 
-    https://hl7.org/fhir/R4/http.html#brules
+    Entries of a batch may not rely on each other (https://hl7.org/fhir/R4/http.html#brules).
 
     Args:
         made: fullUrl of the records that the batch makes.
     """
 
-    def __init__(self, made: frozenset[str]) -> None:
-        super().__init__()
+    def __init__(self, ctx: Context, made: frozenset[str]) -> None:
+        super().__init__(ctx, {}, lambda _: "", lambda _: 0)
         self._made = made
-
-    def __bool__(self) -> bool:
-        return bool(self._made)
 
     def __contains__(self, text: object) -> bool:
         if text not in self._made:
-            return False
+            return super().__contains__(text)
         words = "An entry of a batch may not refer to a record that the same batch makes; send a transaction."
         raise Problem(Kind.INCORRECT, words, issues=(Issue("business-rule", words, "resource"),))
 
