@@ -84,6 +84,19 @@ def test_unmapped_codes(rule: JSON, expected: list[tuple[str, str]]) -> None:
     assert said(matches(concept_map(unmapped=rule), "a", other)) == [("wider", "1"), ("equivalent", "2")]
 
 
+def test_attack_maps_that_hand_on_twice_again_and_again_are_asked_once() -> None:
+    """Each of eighteen maps has two groups that hand on to the next one: 262,144 ways lead to the last."""
+    element = [{"code": "z", "target": [{"code": "7", "equivalence": "equal"}]}]
+    maps = [
+        concept_map(f"http://example.org/{n}", unmapped={"mode": "other-map", "url": f"http://example.org/{n + 1}"})
+        for n in range(18)
+    ]
+    for each in maps:
+        each["group"] *= 2
+    last = concept_map("http://example.org/18", element=element)
+    assert said(matches(maps[0], "z", *maps[1:], last)) == [("equal", "7")]
+
+
 def test_a_circle_of_maps_is_refused() -> None:
     one = concept_map(unmapped={"mode": "other-map", "url": "http://example.org/two"})
     two = concept_map("http://example.org/two", unmapped={"mode": "other-map", "url": one["url"]})

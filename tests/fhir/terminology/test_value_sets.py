@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.support.definitions import ANIMALS, Held, animals, engine
 from tests.support.packages import value_set
 
+from salus.fhir.terminology.compose import read
 from salus.fhir.terminology.expansion import Walk
 from salus.fhir.terminology.membership import Membership
 from salus.fhir.terminology.protocol import Cause, Coding
@@ -121,6 +122,40 @@ def test_a_circle_of_imports_is_refused_and_ends() -> None:
     assert (verdict.result, verdict.cause) == (None, Cause.BROKEN)
     assert asked.members(URL) is None
     assert asked.member_of(URL, ANIMALS, "dog") is None
+
+
+class Counted(Held):
+    """Definitions that count how often a code system is asked for."""
+
+    asked = 0
+
+    def source(self, system: str, version: str = "") -> Any:
+        self.asked += 1
+        return super().source(system, version)
+
+
+def test_attack_sets_that_import_the_same_set_twice_again_and_again_take_no_longer_for_it() -> None:
+    """Each of fifteen sets imports the next one twice: 32,768 ways lead to the last."""
+    last = value_set(f"{URL}/15", {"system": ANIMALS})
+    way = [value_set(f"{URL}/{n}", *[{"valueSet": [f"{URL}/{n + 1}"]}] * 2) for n in range(15)]
+    held = Counted(animals(), last, *way)
+    membership = Membership(held)
+    first = membership.value_set(f"{URL}/0")
+    assert first is not None
+    assert membership.contains(first, ANIMALS, "unicorn").result is False
+    assert membership.contains(first, ANIMALS, "dog").result is True
+    assert membership.systems(first) == [ANIMALS]
+    assert {member.concept.code for member in Walk(membership, first).members()} == set(CODES)
+    assert held.asked < 100
+
+
+def test_a_set_that_was_sent_is_not_taken_for_the_one_of_its_name() -> None:
+    kept = value_set(URL, {"system": ANIMALS, "concept": [{"code": "dog"}]})
+    sent = read(value_set(URL, {"system": ANIMALS, "concept": [{"code": "cat"}]}))
+    asked = engine(animals(), kept)
+    assert asked.member_of(URL, ANIMALS, "cat") is False
+    assert asked.membership.contains(sent, ANIMALS, "cat").result is True
+    assert asked.member_of(URL, ANIMALS, "cat") is False
 
 
 def test_what_is_unknown_is_told_only_where_it_matters() -> None:

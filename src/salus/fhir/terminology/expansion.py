@@ -79,10 +79,13 @@ class Walk:
         self.unknown: list[Unknown] = []
         self.unclosed = False
         self.sources: dict[str, CodeSource] = {}
-        self._effort = [0]  # shared with the walks through imported sets
+        self._effort = [0]  # shared with the walks through imported sets, as is the next
+        self._walked: dict[str, tuple[list[Member], Walk]] = {}
 
     def members(self, trail: tuple[str, ...] = ()) -> Iterator[Member]:
         """Every member once; raises Problem as `Membership.contains`, and TOO_COSTLY for a system without a list."""
+        if not trail:
+            self._membership.begin()
         trail = self._membership.deeper(self._set, trail)
         if not self._listable() and self._set.stored:
             if not self._set.whole:
@@ -177,9 +180,20 @@ class Walk:
         if inner is None:
             self._note(place, Cause.UNKNOWN_VALUE_SET)
             return
-        walk = Walk(self._membership, inner, text=self._text, active_only=self._active_only, left_out=self._left_out)
-        walk._effort = self._effort
-        yield from walk.members(trail)
+        if inner.key in self._walked:  # two sets may import the same third one
+            members, walk = self._walked[inner.key]
+            self._membership.deeper(inner, trail)
+            yield from members
+        else:
+            walk = Walk(
+                self._membership, inner, text=self._text, active_only=self._active_only, left_out=self._left_out
+            )
+            walk._effort, walk._walked = self._effort, self._walked
+            members = []
+            for member in walk.members(trail):
+                members.append(member)
+                yield member
+            self._walked[inner.key] = members, walk
         self.unknown += [Unknown(place, one.cause) for one in walk.unknown]
         self.unclosed = self.unclosed or walk.unclosed
         self.sources |= walk.sources

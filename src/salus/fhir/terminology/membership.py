@@ -18,6 +18,7 @@ from salus.fhir.terminology.source import CodeSource, Concept, Definitions
 from salus.kernel.errors import Kind, Problem
 
 _REMEMBERED = 5_000
+_TOLD = 50_000
 _LONGEST = 500  # characters of a canonical that is remembered
 
 MAX_DEPTH = 30
@@ -54,6 +55,7 @@ class Membership:
         self._pinned = pinned or {}
         self._forced = forced or {}
         self._sets: dict[str, ValueSet | None] = {}
+        self._told: dict[tuple[str, str, str], Answer] = {}
 
     def value_set(self, canonical: str) -> ValueSet | None:
         """The value set with this canonical; None when it is not here."""
@@ -81,7 +83,22 @@ class Membership:
         Raises:
             Problem: INVALID when value sets refer to each other in a circle, or a filter is not understood.
         """
+        if not trail:
+            self.begin()
         trail = self.deeper(value_set, trail)
+        asked = value_set.key, system, code
+        known = self._told.get(asked)
+        if known is None:
+            if len(self._told) >= _TOLD:
+                self._told.clear()
+            known = self._told[asked] = self._answer(value_set, system, code, trail)
+        return known
+
+    def begin(self) -> None:
+        """A new question. Within one, each set is asked once about a code, however many sets import it."""
+        self._told.clear()
+
+    def _answer(self, value_set: ValueSet, system: str, code: str, trail: tuple[str, ...]) -> Answer:
         included = self._composed(value_set, system, code, trail)
         if included.result is None and value_set.stored:
             # What cannot be worked out here was worked out by whoever published the set.
@@ -99,9 +116,19 @@ class Membership:
             raise Problem(Kind.TOO_COSTLY, f"Value sets are nested more than {MAX_DEPTH} deep.")
         return (*trail, value_set.key)
 
-    def systems(self, value_set: ValueSet, trail: tuple[str, ...] = ()) -> list[str]:
-        """The systems that a value set draws from, in order, imported sets included."""
+    def systems(
+        self, value_set: ValueSet, trail: tuple[str, ...] = (), known: dict[str, list[str]] | None = None
+    ) -> list[str]:
+        """The systems that a value set draws from, in order, imported sets included.
+
+        Args:
+            trail: the value sets that led here.
+            known: those of sets that were looked at already.
+        """
         trail = self.deeper(value_set, trail)
+        known = {} if known is None else known
+        if value_set.key in known:
+            return known[value_set.key]
         found: dict[str, None] = dict.fromkeys(system for system, _ in value_set.stored if system)
         for include in value_set.includes:
             if include.system:
@@ -109,8 +136,9 @@ class Membership:
             for canonical in include.sets:
                 inner = self.value_set(canonical)
                 if inner is not None:
-                    found |= dict.fromkeys(self.systems(inner, trail))
-        return list(found)
+                    found |= dict.fromkeys(self.systems(inner, trail, known))
+        known[value_set.key] = list(found)
+        return known[value_set.key]
 
     def in_any(self, parts: Iterable[Include], system: str, code: str, trail: tuple[str, ...]) -> Answer:
         """Whether a code is in one of several parts; raises as `contains`."""

@@ -72,7 +72,7 @@ def translate(canonicals: Canonicals, concept_map: Resource, asked: Asked) -> li
     Raises:
         Problem: INVALID when maps hand a code on to each other in a circle.
     """
-    return list(_matches(canonicals, concept_map, asked, ()))
+    return list(_matches(canonicals, concept_map, asked, (), set()))
 
 
 def applies(concept_map: Resource, *, source: str = "", target: str = "") -> bool:
@@ -87,12 +87,17 @@ def applies(concept_map: Resource, *, source: str = "", target: str = "") -> boo
 _KINDS = ("Uri", "Canonical")
 
 
-def _matches(canonicals: Canonicals, map_: Resource, asked: Asked, trail: Sequence[str]) -> Iterator[Match]:
+def _matches(
+    canonicals: Canonicals, map_: Resource, asked: Asked, trail: Sequence[str], given: set[str]
+) -> Iterator[Match]:
+    """The matches of one map; `given` are the maps whose matches were given already, and each is given once."""
     url = map_.get("url", "")
     if url in trail:
         raise Problem(Kind.INVALID, "Concept maps hand unmapped codes on to each other in a circle.")
     if len(trail) >= _MAX_MAPS:
         raise Problem(Kind.TOO_COSTLY, f"More than {_MAX_MAPS} concept maps hand a code on to each other.")
+    if url in given:
+        return
     name = f"{url}|{map_['version']}" if url and "version" in map_ else url
     near, far = ("target", "source") if asked.reverse else ("source", "target")
     for group in map_.get("group", ()):
@@ -107,7 +112,9 @@ def _matches(canonicals: Canonicals, map_: Resource, asked: Asked, trail: Sequen
         found = [match for element in elements for match in _forwards(group, element, asked, name)]
         yield from found
         if not elements:
-            yield from _unmapped(canonicals, group, asked, name, (*trail, url))
+            yield from _unmapped(canonicals, group, asked, name, (*trail, url), given)
+    if url:
+        given.add(url)
 
 
 def _other_version(group: Resource, near: str, version: str) -> bool:
@@ -133,7 +140,7 @@ def _backwards(group: Resource, asked: Asked, name: str) -> Iterator[Match]:
 
 
 def _unmapped(
-    canonicals: Canonicals, group: Resource, asked: Asked, name: str, trail: Sequence[str]
+    canonicals: Canonicals, group: Resource, asked: Asked, name: str, trail: Sequence[str], given: set[str]
 ) -> Iterator[Match]:
     """https://hl7.org/fhir/R4/conceptmap-definitions.html#ConceptMap.group.unmapped"""
     rule = group.get("unmapped", {})
@@ -146,7 +153,7 @@ def _unmapped(
     elif mode == "other-map":
         other = canonicals.find("ConceptMap", rule.get("url", ""))
         if other is not None:
-            yield from _matches(canonicals, other, asked, trail)
+            yield from _matches(canonicals, other, asked, trail, given)
 
 
 def _holds(depends: Sequence[Resource], given: Mapping[str, str]) -> bool:
