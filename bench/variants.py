@@ -141,6 +141,9 @@ class _OnlyWrites:
     def keep_with(self, keeper: object) -> None:
         """There is nothing to keep."""
 
+    def in_steps_over(self, other: object) -> None:
+        """Nothing large is measured with it."""
+
     def submit(self, unit: Unit) -> asyncio.Future[None]:
         if unit.parts:
             return self._real.submit(unit)

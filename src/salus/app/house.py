@@ -140,7 +140,7 @@ class House:
         self.keyring: Keyring = stand.keyring(open_keyring(folder / KEYS_FOLDER, self._provider, limits, elapsed))
         page_key = self.keyring.page_key("records")
         # One connection for reading and writing: a second one would drop its decrypted pages at each of our commits.
-        # Only searches that take long have another (`salus.records.unhurried`).
+        # Only searches that take long (`salus.records.unhurried`) and units of many rows have others.
         self.db = open_database(folder / DATABASE, page_key)
         if page_key is not None:  # None only where `bench/` measures without page encryption
             wipe(page_key)
@@ -245,6 +245,18 @@ class House:
         connection.execute("pragma cache_size=-16384")
         return connection
 
+    async def _writing(self) -> Connection:
+        """Another connection to the records, for units of many rows; unlocking its pages takes a while."""
+        page_key = self.keyring.page_key("records")
+        try:
+            connection = await asyncio.to_thread(open_database, self.settings.folder / DATABASE, page_key)
+        finally:
+            if page_key is not None:
+                wipe(page_key)
+        connection.execute("pragma cache_size=-16384")
+        self.manifest.follow(connection)
+        return connection
+
     def _forget_access(self) -> None:
         self.tokens.forget()
         self.sessions.forget()
@@ -287,9 +299,13 @@ class House:
         """The lock of all processes that write, for a transaction outside of the groups."""
         return self._lock
 
-    def keep_reads(self) -> None:
-        """From now on what changes nothing is made durable in a journal; for a process that answers many requests."""
+    def share_time(self) -> None:
+        """From now on let no request wait long for another; for a process that answers many.
+
+        What changes nothing is made durable in a journal, and units of many rows are written in steps.
+        """
         self.writer.keep_with(self.audit)
+        self.writer.in_steps_over(self._writing)
 
     async def settled(self) -> None:
         """Wait until the log has what this and all other processes have kept before this moment.

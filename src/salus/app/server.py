@@ -53,7 +53,7 @@ def make_application(settings: Settings, stand: Stand | None = None) -> Applicat
 
 def build_application(house: House) -> Application:
     """The ASGI application over an open house, which it closes when the server stops."""
-    house.keep_reads()
+    house.share_time()
     tasks = (indexing(house), renewing(house), key_tending(house), Watch(house).task())
     web = web_of(house)
     reader = AuditReader(house.db, house.keyring.tenant, house.settled)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import apsw
@@ -41,7 +42,7 @@ _CONTEXT = "salus.freshness.1"
 _HEAD = "audit_head"
 _STORED = "select sealed from freshness where tenant=?"
 _BOUND_TO = f"select mac from {_HEAD} where tenant=?"
-_MOST_NOTED = 2_000  # rows that are kept in memory before they are added up
+_MOST_NOTED = 64  # rows that are kept before they are added up: little at a time, for it is done amid a statement
 _REPLACE = "update freshness set sealed=? where tenant=?"
 _WRITE = "insert into freshness values(?,?)"
 
@@ -109,18 +110,26 @@ class Manifest:
         self._heads: dict[str, list[bytes]] = {}  # by tenant: the head's MAC before and after this transaction
         self._known: dict[str, _Known] = {}
         self._vouched: set[str] = set()  # tenants whose manifest was looked at in this transaction
+        self._followed = 0  # connections
+        self._writing = 0  # which of them has changed what is noted
         self._shut: dict[str, str] = {}  # tenants whose rows were found wrong, and how
         self._closed: set[str] = set()  # tenants whose manifest was found wrong
 
     def follow(self, db: Connection) -> None:
-        """Note from now on whatever changes; nothing may be written over this connection without `seal`."""
+        """Note from now on whatever changes; nothing may be written over this connection without `seal`.
+
+        Several connections may be followed: SQLite lets one at a time write. Another may begin and end its reading
+        meanwhile.
+        """
+        self._followed += 1
         self._places = {name: table.tenant for name, table in covered(db).items()}
         self._shape = shape(db)
-        db.preupdate_hook(self._note)
+        db.preupdate_hook(partial(self._note, self._followed))
         db.set_commit_hook(self._forgotten)
-        db.set_rollback_hook(self._rolled_back)
+        db.set_rollback_hook(partial(self._rolled_back, self._followed))
 
-    def _note(self, change: apsw.PreUpdate) -> None:
+    def _note(self, connection: int, change: apsw.PreUpdate) -> None:
+        self._writing = connection
         table = change.table_name
         if table in self._places:
             self._noted.append((table, change.old, change.new))
@@ -142,7 +151,9 @@ class Manifest:
         self._vouched.clear()
         return False
 
-    def _rolled_back(self) -> None:
+    def _rolled_back(self, connection: int) -> None:
+        if connection != self._writing and (self._noted or self._changed or self._heads):
+            return  # it has read, and another is in the middle of writing
         self._noted.clear()
         self._changed.clear()
         self._heads.clear()

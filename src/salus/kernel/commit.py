@@ -3,9 +3,11 @@
 
 A request collects what it wants to write in a `Unit`, hands it to the `Writer` and waits. Whatever has gathered while
 one group was on its way to the disk goes with the next; so a lone request pays one flush and a thousand at once share
-one. A unit holds parts by room: what `records` writes and what `audit` writes are committed together or not at all.
+one. The writer knows no tables: rooms take part (`salus.kernel.group`), in the order in which the composition names
+them.
 
-The writer knows no tables. Rooms take part as a `Participant`, in the order in which the composition names them.
+A unit of many rows goes alone, and in steps (`Writer.in_steps_over`): requests that only read are answered in between,
+those that write wait for its end.
 
 One of them may be the keeper: it can make its part durable by itself. A unit that holds nothing else (a read and its
 audit entry) then needs no transaction and no lock; the keeper brings it into a group within a tenth of a second.
@@ -15,15 +17,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from time import perf_counter
 
 from salus.kernel.db import Connection, FileLock
 from salus.kernel.errors import Kind, Problem
+from salus.kernel.group import Keeper, Participant, Stepwise, Unit, write, write_in_steps
+
+__all__ = ["Keeper", "Participant", "Unit", "Writer"]
 
 _log = logging.getLogger(__name__)
 
 _MAX_WEIGHT = 2_000  # rows in one group: bounds the time that others wait for the lock
+_LARGE = 100  # rows of a unit that goes in steps
+_STEP_SECONDS = 0.004  # of such a unit, between which others have their turn
 _QUIET_SECONDS = 0.25  # without a write, before housekeeping: an import pauses for less to prepare its next Bundle
 _PUT_OFF_SECONDS = 2.0  # the longest that housekeeping waits for that
 _IDLE_SECONDS = 0.05  # between two pieces of housekeeping
@@ -32,68 +39,7 @@ _TURNS = 3  # of the loop, from the start of a read to its entry: so long the fi
 _LOCK_PAUSE = 0.001  # seconds between two tries for the lock
 _LOCK_TRIES = 40  # then wait for it in the kernel, which is fair
 
-
-class Unit:
-    """Everything that one request writes, all or nothing.
-
-    Attributes:
-        parts: payload by participant name; each participant knows its own.
-        weight: about how many rows it writes.
-    """
-
-    __slots__ = ("parts", "weight")
-
-    def __init__(self) -> None:
-        self.parts: dict[str, Any] = {}
-        self.weight = 1
-
-
-class Participant(Protocol):
-    """A room that writes in the group transaction.
-
-    Per group the writer calls `begin`, then `check` for each unit, then `apply` once, then `committed` or
-    `rolled_back`.
-    """
-
-    name: str
-
-    def begin(self, db: Connection) -> None:
-        """A new group starts; the write lock is held."""
-        ...
-
-    def check(self, db: Connection, part: Any) -> None:
-        """Raise `Problem` to turn this unit away without harm to the others."""
-        ...
-
-    def apply(self, db: Connection, parts: Sequence[Any]) -> None:
-        """Write the parts of all accepted units."""
-        ...
-
-    def committed(self) -> None:
-        """The group is on the disk."""
-        ...
-
-    def rolled_back(self) -> None:
-        """Nothing of the group was kept; forget cached state."""
-        ...
-
-    def idle(self, db: Connection) -> bool:
-        """Nothing waits: do a bit of housekeeping inside a transaction; true when there is more to do."""
-        ...
-
-
-class Keeper(Participant, Protocol):
-    """A participant that can make its parts durable outside a group."""
-
-    def keep(self, db: Connection, parts: Sequence[Any]) -> None:
-        """Make the parts durable; on an error nothing was kept, and they go with a group."""
-        ...
-
-    def kept(self) -> bool:
-        """Whether kept parts wait for a group; the participant takes them in at `begin`."""
-        ...
-
-
+_Steps = Generator[bool, None, None]
 _Job = tuple[Unit, "asyncio.Future[None]"]
 
 
@@ -127,6 +73,7 @@ class Writer:
         self._seal = seal
         self._lock = lock
         self._participants = participants
+        self._stepwise = frozenset(each.name for each in participants if isinstance(each, Stepwise))
         self._waiting: list[_Job] = []
         self._scheduled = False
         self._tries = 0
@@ -138,10 +85,23 @@ class Writer:
         self._turns = 0  # that they have waited for more
         self.on_their_way = 0
         self._folding: asyncio.TimerHandle | None = None
+        self._open: Callable[[], Awaitable[Connection]] | None = None
+        self._wide: Connection | None = None  # the other connection, once it was needed
+        self._opening: asyncio.Task[None] | None = None
+        self._under_way: tuple[_Steps, _Job] | None = None
+        self._closed = False
 
     def keep_with(self, keeper: Keeper) -> None:
         """From now on units that hold a part of this participant alone are kept by it."""
         self._keeper = keeper
+
+    def in_steps_over(self, open_: Callable[[], Awaitable[Connection]]) -> None:
+        """From now on units of many rows are written in steps, over another connection.
+
+        Args:
+            open_: opens it; nobody else may use it, since it sees what is not committed.
+        """
+        self._open = open_
 
     def submit(self, unit: Unit) -> asyncio.Future[None]:
         """Queue a unit; must be called from a running event loop.
@@ -173,9 +133,12 @@ class Writer:
 
     def close(self) -> None:
         """Write what is queued, tidy up, stop."""
+        self._closed = True
         for timer in (self._housekeeping, self._folding):
             if timer is not None:
                 timer.cancel()
+        if self._under_way is not None:
+            self._step(None)
         self._waiting += self._alone
         self._alone = []
         if self._keeper is not None and self._keeper.kept():
@@ -185,6 +148,8 @@ class Writer:
             with self._lock:
                 self._commit(self._gather())
         self._tidy()
+        if self._wide is not None:
+            self._wide.close()
 
     def _in_group(self, unit: Unit) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
@@ -227,33 +192,92 @@ class Writer:
         self._folding = loop.call_later(_FOLD_SECONDS, self._fold, loop, keeper)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._lock.try_enter():
+        if self._closed:
+            return
+        if self._open is not None and self._wide is None and self._waiting and self._large(self._waiting[0][0]):
+            self._opening = loop.create_task(self._opened(loop, self._open))
+        elif self._lock.try_enter():
+            self._locked(loop)
+        elif self._tries < _LOCK_TRIES:  # another process is at it: answer others meanwhile
             self._tries += 1
-            if self._tries < _LOCK_TRIES:  # another process is at it: answer others meanwhile
-                loop.call_later(_LOCK_PAUSE, self._flush, loop)
-                return
-            self._lock.__enter__()
+            loop.call_later(_LOCK_PAUSE, self._flush, loop)
+        else:
+            loop.run_in_executor(None, self._lock.__enter__).add_done_callback(lambda _: self._locked(loop))
+
+    async def _opened(self, loop: asyncio.AbstractEventLoop, open_: Callable[[], Awaitable[Connection]]) -> None:
+        try:
+            self._wide = await open_()
+        except Exception as error:  # noqa: BLE001  what cannot go in steps goes in one piece
+            _log.warning("no connection for large units: %s", type(error).__name__)
+            self._open = None
+        self._opening = None
+        self._flush(loop)
+
+    def _locked(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._closed:
+            return
         self._tries = 0
         group = self._gather()
+        if self._wide is not None and group and self._large(group[0][0]):
+            self._under_way = write_in_steps(self._wide, self._participants, self._seal, group[0][0]), group[0]
+            self._step(loop)
+            return
         try:
             self._commit(group)
         finally:
+            self._unlock(loop, wrote=bool(group))  # without, it only took in what a keeper has kept
+
+    def _large(self, unit: Unit) -> bool:
+        return self._open is not None and unit.weight >= _LARGE and not self._stepwise.isdisjoint(unit.parts)
+
+    def _step(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Go on with a large unit; to its end without a loop."""
+        if self._under_way is None:  # `close` has ended it
+            return
+        steps, job = self._under_way
+        turned_away: dict[int, Problem] = {}
+        until = perf_counter() + _STEP_SECONDS
+        try:
+            while True:
+                long = next(steps)
+                if loop is not None and (long or perf_counter() >= until):
+                    break
+        except StopIteration:
+            self._tell_committed()
+        except Exception as error:  # noqa: BLE001  whatever it was, who waits must hear of it
+            turned_away[0] = _told(error)
+        else:
+            if loop is not None:
+                loop.call_soon(self._step, loop)
+            return
+        self._under_way = None
+        if loop is None:
             self._lock.__exit__()
-            self._scheduled = bool(self._waiting)
-            if self._scheduled:
-                loop.call_soon(self._flush, loop)
-            if group:  # without, it only took in what a keeper has kept
-                self._last_write = loop.time()
-            if self._housekeeping is None:
-                self._housekeeping_due = loop.time() + _PUT_OFF_SECONDS
-                self._housekeeping = loop.call_later(_QUIET_SECONDS, self._idle, loop)
+            _release([job], turned_away)
+        else:
+            loop.call_soon(_release, [job], turned_away)  # the answer to a large Bundle takes a while: others first
+            self._unlock(loop, wrote=True)
+
+    def _unlock(self, loop: asyncio.AbstractEventLoop, *, wrote: bool) -> None:
+        self._lock.__exit__()
+        self._scheduled = bool(self._waiting)
+        if self._scheduled:
+            loop.call_soon(self._flush, loop)
+        if wrote:
+            self._last_write = loop.time()
+        if self._housekeeping is None:
+            self._housekeeping_due = loop.time() + _PUT_OFF_SECONDS
+            self._housekeeping = loop.call_later(_QUIET_SECONDS, self._idle, loop)
 
     def _gather(self) -> list[_Job]:
+        """What goes next: a large unit alone, else what waits up to one."""
         weight = 0
         for number, (unit, _) in enumerate(self._waiting):
             weight += unit.weight
-            if weight >= _MAX_WEIGHT:
-                group, self._waiting = self._waiting[: number + 1], self._waiting[number + 1 :]
+            large = self._large(unit)
+            if large or weight >= _MAX_WEIGHT:
+                count = max(1, number) if large else number + 1
+                group, self._waiting = self._waiting[:count], self._waiting[count:]
                 return group
         group, self._waiting = self._waiting, []
         return group
@@ -270,41 +294,16 @@ class Writer:
         _release(group, turned_away)
 
     def _write(self, group: list[_Job]) -> dict[int, Problem]:
-        turned_away: dict[int, Problem] = {}
-        self._db.execute("begin immediate")
-        try:
-            for participant in self._participants:
-                participant.begin(self._db)
-            accepted = []
-            for index, (unit, _) in enumerate(group):
-                try:
-                    for participant in self._participants:
-                        part = unit.parts.get(participant.name)
-                        if part is not None:
-                            participant.check(self._db, part)
-                except Problem as problem:
-                    turned_away[index] = problem
-                else:
-                    accepted.append(unit)
-            for participant in self._participants:
-                name = participant.name
-                parts = [unit.parts[name] for unit in accepted if name in unit.parts]
-                if parts:
-                    participant.apply(self._db, parts)
-            self._seal(self._db)
-            self._db.execute("commit")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("rollback")
-            for participant in self._participants:
-                participant.rolled_back()
-            raise
+        turned_away = write(self._db, self._participants, self._seal, [unit for unit, _ in group])
+        self._tell_committed()
+        return turned_away
+
+    def _tell_committed(self) -> None:
         for participant in self._participants:
             try:
                 participant.committed()
             except Exception as error:  # noqa: BLE001  the group is durable: nothing after it may undo the answer
                 _log.warning("after a commit: %s in %s", type(error).__name__, participant.name)
-        return turned_away
 
     def _idle(self, loop: asyncio.AbstractEventLoop) -> None:
         self._housekeeping = None

@@ -8,7 +8,7 @@ If not, the unit is turned away with CONFLICT and the interaction starts over fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -31,6 +31,7 @@ _ROW = "insert into record values (?,?,?,?,?,1,?,?,?,?,?,?,?,?,?,?,?)"
 _TERMS = "insert into blind_token(rowid, terms) values (?,?)"
 _CURRENT = "select seq, version from record where tenant=? and rid=? order by version desc limit 1"
 _MERGE_PAGES = 200
+_STEP = 32  # rows
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -126,12 +127,19 @@ class RecordsWriter:
 
     def check(self, db: Connection, part: RecordsPart) -> None:
         """Turn the unit away (CONFLICT) when the world moved since it was prepared."""
+        for _ in self.check_in_steps(db, part):
+            pass
+
+    def check_in_steps(self, db: Connection, part: RecordsPart) -> Iterator[bool]:
+        """As `check`, with steps of a few rows."""
         retired: list[int] = []
         mine: set[bytes] = set()
         if part.turn is not None:
             turned.check(db, part.turn)
         looked_at: set[tuple[str, bytes, int, bytes]] = set()
-        for change in part.changes:
+        for at, change in enumerate(part.changes, 1):
+            if at % _STEP == 0:
+                yield False
             whose = (change.tenant, change.owners, change.deleted, commitment(change.body))
             if whose in looked_at:
                 continue
@@ -140,7 +148,9 @@ class RecordsWriter:
             if replaced(db, change.tenant, change.owners, change.body):
                 self._forget_key(change.tenant, change.owners)
                 raise _raced()
-        for change in part.changes:
+        for at, change in enumerate(part.changes, 1):
+            if at % _STEP == 0:
+                yield False
             if not change.deleted and change.indexed != self._stamp(db, change.tenant):
                 raise _raced()
             if change.base is None:
@@ -190,17 +200,28 @@ class RecordsWriter:
 
     def apply(self, db: Connection, parts: Sequence[RecordsPart]) -> None:
         """Write all rows of the group with few statements."""
+        for _ in self.apply_in_steps(db, parts):
+            pass
+
+    def apply_in_steps(self, db: Connection, parts: Sequence[RecordsPart]) -> Iterator[bool]:
+        """As `apply`, with steps of a few rows."""
         changes = [change for part in parts for change in part.changes]
         if changes:
-            for seq in (seq for part in parts for seq in self._retired.get(id(part), ())):
-                db.execute("update record set current=0, marks=x'' where seq=?", (seq,))
-                db.execute("delete from blind_token where rowid=?", (seq,))
+            retired = [(seq,) for part in parts for seq in self._retired.get(id(part), ())]
+            for start in range(0, len(retired), _STEP):
+                some = retired[start : start + _STEP]
+                db.executemany("update record set current=0, marks=x'' where seq=?", some)
+                db.executemany("delete from blind_token where rowid=?", some)
+                yield False
             first = db.execute("select coalesce(max(seq), 0) + 1 from record").get
-            numbered = list(enumerate(changes, first))
             marks = {tenant: self._marking.tenant(tenant).of for tenant in {change.tenant for change in changes}}
-            rows = [_row(seq, change, marks[change.tenant](seq, change.terms)) for seq, change in numbered]
-            db.executemany(_ROW, rows)
-            db.executemany(_TERMS, [(seq, change.terms) for seq, change in numbered if change.terms])
+            for start in range(0, len(changes), _STEP):
+                numbered = list(enumerate(changes[start : start + _STEP], first + start))
+                rows = [_row(seq, change, marks[change.tenant](seq, change.terms)) for seq, change in numbered]
+                db.executemany(_ROW, rows)
+                yield False
+                db.executemany(_TERMS, [(seq, change.terms) for seq, change in numbered if change.terms])
+                yield False
         for part in parts:
             for define_ in part.defines:
                 define(db, define_)
