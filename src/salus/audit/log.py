@@ -116,9 +116,16 @@ class AuditLog:
         """
         if self._journal is None:
             raise Problem(Kind.FAULT, "The audit entry cannot be kept.", "this process has no journal")
-        entries = [(event.actor.tenant, event.at_ms, self.entry(event)) for part in parts for event in part]
-        for tenant in {sealed[0] for sealed in entries}:
+        by_tenant: dict[str, list[Event]] = {}
+        for part in parts:
+            for event in part:
+                by_tenant.setdefault(event.actor.tenant, []).append(event)
+        entries: list[Sealed] = []
+        for tenant, events in by_tenant.items():
             self._rely(db, tenant)
+            keys = self._keys_of(tenant)
+            body_key = keys.sealer(BODY)
+            entries += [(tenant, event.at_ms, seal_entry(event, keys, body_key)) for event in events]
         self._journal.append(entries)
 
     def kept(self) -> bool:

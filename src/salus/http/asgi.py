@@ -176,10 +176,11 @@ class Application:
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         tenant, segments = split_path(request.path)
-        asked_before = await self._cors.preflight(request) if self._cors is not None else None
-        if asked_before is not None:
-            self._programs.take(request.address)
-            return asked_before
+        if request.method == "OPTIONS" and self._cors is not None:
+            asked_before = await self._cors.preflight(request)
+            if asked_before is not None:
+                self._programs.take(request.address)
+                return asked_before
         try:
             route, values = self._router.find(_METHODS.get(request.method, request.method), segments)
         except Problem as problem:

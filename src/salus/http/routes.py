@@ -81,9 +81,9 @@ class Router:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
-        self._by_shape: dict[tuple[str, int, str], _Shape] = {}
+        self._by_shape: dict[tuple[str, int, str, str], _Shape] = {}
         for route in routes:
-            shape = (route.method, len(route.segments), _operation(route.segments))
+            shape = (route.method, len(route.segments), route.segments[0], _operation(route.segments))
             self._by_shape.setdefault(shape, _Shape()).add(route)
 
     def find(self, method: str, segments: list[str]) -> tuple[Route, dict[str, str]]:
@@ -92,7 +92,7 @@ class Router:
         Raises:
             Problem: NOT_FOUND when no pattern fits, METHOD when only the method does not.
         """
-        shape = self._by_shape.get((method, len(segments), _operation(segments)))
+        shape = self._by_shape.get((method, len(segments), segments[0], _operation(segments)))
         for route in shape.candidates(segments) if shape is not None else ():
             values = _match(route.segments, segments)
             if values is not None:

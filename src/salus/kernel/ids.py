@@ -7,6 +7,8 @@ import time
 
 from salus.kernel.entropy import nonce_bytes
 
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
 
 def uuid7() -> str:
     """Make a new UUIDv7: 48 bits of Unix milliseconds, then 74 random bits.
@@ -14,8 +16,6 @@ def uuid7() -> str:
     Returns:
         36 lower-case characters; valid as a FHIR id (https://hl7.org/fhir/R4/datatypes.html#id).
     """
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(nonce_bytes(10))
-    value = value & ~(0xF << 76) | (0x7 << 76)  # version 7
-    value = value & ~(0x3 << 62) | (0x2 << 62)  # variant 10
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    stamp = f"{time.time_ns() // 1_000_000:012x}"
+    random = nonce_bytes(10).hex()
+    return f"{stamp[:8]}-{stamp[8:]}-7{random[:3]}-{_VARIANT[random[3]]}{random[4:7]}-{random[7:19]}"

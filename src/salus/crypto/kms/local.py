@@ -95,11 +95,11 @@ class LocalKeyProvider:
         roots = self._roots
         if not roots:
             raise away("the provider is closed")
-        if not any(root.sealed(blob) for root in roots.values()):
+        if not any(root.made(blob) for root in roots.values()):
             with self._lock:
                 self._reread()
             roots = self._roots
-        root = next((root for root in roots.values() if root.sealed(blob)), roots[max(roots)])
+        root = next((root for root in roots.values() if root.made(blob)), roots[max(roots)])
         try:
             return root.open_key(blob, _wrap_context(context))
         except Problem as problem:
