@@ -200,7 +200,7 @@ def terminology_capability(
             {"uri": url, "version": [{"code": code} for code in codes]} if codes else {"uri": url}
             for url, codes in versions.items()
         ],
-        "expansion": {"hierarchical": False, "paging": True, "incomplete": False},
+        "expansion": {"hierarchical": True, "paging": True, "incomplete": False},
         "validateCode": {"translations": False},
         "translation": {"needsMap": True},
         "closure": {"translation": False},

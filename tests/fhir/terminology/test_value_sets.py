@@ -158,6 +158,57 @@ def test_a_set_that_was_sent_is_not_taken_for_the_one_of_its_name() -> None:
     assert asked.member_of(URL, ANIMALS, "cat") is False
 
 
+def _tree(entries: list[JSON]) -> JSON:
+    return {entry["code"]: _tree(entry.get("contains", [])) for entry in entries}
+
+
+def _nested(*resources: JSON, **more: Any) -> JSON:
+    membership = Membership(Held(*resources))
+    asked = Asked("urn:x", "2026-03-01T08:00:00Z", nested=True, **more)
+    found = membership.value_set(URL)
+    assert found is not None
+    return dict(expand(membership, found, asked)["expansion"])
+
+
+def test_codes_stand_below_those_above_them_when_a_tree_is_asked_for() -> None:
+    whole = _nested(animals(), value_set(URL, {"system": ANIMALS}))
+    below = {"animal": {"mammal": {"dog": {}, "cat": {}}, "bird": {"penguin": {}, "dodo": {}}}, "pets": {}}
+    assert _tree(whole["contains"]) == below
+    assert whole["total"] == len(CODES)
+    assert {"name": "excludeNested", "valueBoolean": False} in whole["parameter"]
+
+
+def test_a_code_whose_parent_is_no_member_stands_below_the_next_one_above() -> None:
+    listed = {"system": ANIMALS, "concept": [{"code": code} for code in ("dog", "animal", "penguin")]}
+    elsewhere = {"system": "http://elsewhere", "concept": [{"code": "dog"}]}
+    expansion = _nested(animals(), value_set(URL, listed, elsewhere))
+    assert [(entry["system"], entry["code"]) for entry in expansion["contains"]] == [
+        (ANIMALS, "animal"),
+        ("http://elsewhere", "dog"),
+    ]
+    assert _tree(expansion["contains"][0]["contains"]) == {"dog": {}, "penguin": {}}
+
+
+def test_a_circle_in_the_hierarchy_loses_nobody() -> None:
+    parent = {"code": "parent", "uri": "http://hl7.org/fhir/concept-properties#parent", "type": "code"}
+    concepts = [{"code": a, "property": [{"code": "parent", "valueCode": b}]} for a, b in ("ab", "bc", "ca")]
+    circle = {**animals(), "property": [parent], "concept": concepts}
+    expansion = _nested(circle, value_set(URL, {"system": ANIMALS}))
+    seen, left = [], list(expansion["contains"])
+    while left:
+        entry = left.pop()
+        seen.append(entry["code"])
+        left += entry.get("contains", [])
+    assert sorted(seen) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("more", [{"count": 5}, {"offset": 1}, {"text": "dog"}])
+def test_pages_and_what_is_searched_for_are_flat(more: JSON) -> None:
+    expansion = _nested(animals(), value_set(URL, {"system": ANIMALS}), **more)
+    assert all("contains" not in entry for entry in expansion["contains"])
+    assert "excludeNested" not in {each["name"] for each in expansion["parameter"]}
+
+
 def test_what_is_unknown_is_told_only_where_it_matters() -> None:
     elsewhere = {"system": "http://elsewhere"}
     asked = engine(animals(), value_set(URL, {"system": ANIMALS, "concept": [{"code": "dog"}]}, elsewhere))

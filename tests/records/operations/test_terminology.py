@@ -120,6 +120,20 @@ def test_expanding_in_pages(nurse: Client) -> None:
     assert outcome(nurse.get(f"/fhir/ValueSet/$expand?url={STATUS_SET}&date=2020-01-01"), 400) == "not-supported"
 
 
+def test_expanding_as_a_tree(nurse: Client) -> None:
+    asked = "/fhir/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/condition-clinical"
+    for flat in (asked, f"{asked}&excludeNested=true", f"{asked}&excludeNested=false&count=50"):
+        contains = nurse.get(flat).json()["expansion"]["contains"]
+        assert {entry["code"] for entry in contains} >= {"active", "recurrence", "relapse", "inactive", "remission"}
+    expanded = nurse.get(f"{asked}&excludeNested=false").json()
+    check(expanded, "ValueSet")
+    tree = {entry["code"]: entry.get("contains", []) for entry in expanded["expansion"]["contains"]}
+    assert {code: [each["code"] for each in below] for code, below in tree.items()} == {
+        "active": ["recurrence", "relapse"],
+        "inactive": ["remission", "resolved"],
+    }
+
+
 def test_expanding_what_is_not_all_here_names_the_part(nurse: Client) -> None:
     answer = nurse.get("/fhir/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/body-site")
     assert outcome(answer, 404) == "not-found"

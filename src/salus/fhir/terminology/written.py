@@ -14,6 +14,7 @@ from typing import Any
 from salus.fhir.terminology.compose import ValueSet
 from salus.fhir.terminology.expansion import Member, Unknown, Walk
 from salus.fhir.terminology.membership import Membership
+from salus.fhir.terminology.nesting import nested
 from salus.fhir.terminology.protocol import Cause
 from salus.fhir.terminology.source import Designation, Resource
 from salus.kernel.errors import Issue, Kind, Problem
@@ -43,6 +44,7 @@ class Asked:
         count: codes on the page; None for all.
         identifier, timestamp: of the expansion, a urn and an instant.
         designations: `system|code` of uses and languages; empty for all.
+        nested: put codes below those that stand above them.
     """
 
     identifier: str
@@ -57,6 +59,12 @@ class Asked:
     designations: tuple[str, ...] = ()
     language: str = ""
     left_out: frozenset[str] = frozenset()
+    nested: bool = False
+
+    @property
+    def as_tree(self) -> bool:
+        """Whether codes stand below each other; pages and what is searched for are flat."""
+        return self.nested and self.count is None and not self.offset and not self.text
 
 
 def expand(membership: Membership, value_set: ValueSet, asked: Asked) -> Resource:
@@ -79,7 +87,8 @@ def expand(membership: Membership, value_set: ValueSet, asked: Asked) -> Resourc
         expansion["extension"] = [{"url": _UNCLOSED, "valueBoolean": True}]
     expansion["parameter"] = _parameters(walk, asked)
     if page:
-        expansion["contains"] = [_contained(member, asked) for member in page]
+        written = [_contained(member, asked) for member in page]
+        expansion["contains"] = nested(page, written, walk.sources) if asked.as_tree else written
     return {**_head(value_set, asked), "expansion": expansion}
 
 
@@ -143,6 +152,7 @@ def _parameters(walk: Walk, asked: Asked) -> list[Resource]:
         ("activeOnly", "valueBoolean", True if asked.active_only else None),
         ("includeDesignations", "valueBoolean", True if asked.include_designations else None),
         ("excludeNotForUI", "valueBoolean", True if asked.exclude_not_for_ui else None),
+        ("excludeNested", "valueBoolean", False if asked.as_tree else None),
         ("count", "valueInteger", asked.count),
         ("offset", "valueInteger", asked.offset or None),
     ]

@@ -43,6 +43,7 @@ async def expansion(call: Invocation) -> Result:
         exclude_not_for_ui=arguments.flag("excludeNotForUI"),
         designations=arguments.all("designation"),
         language=arguments.text("displayLanguage"),
+        nested=arguments.one("excludeNested") is False,
         left_out=frozenset(url.partition("|")[0] for url in arguments.all("exclude-system")),
     )
     expanded = expand(membership, value_set, asked)
@@ -168,7 +169,11 @@ EXPAND = Operation(
             Parameter("designation", "string", "Uses or languages of names to give, as system|code.", max="*"),
             Parameter("includeDefinition", "boolean", "Give the definition of the value set as well."),
             Parameter("activeOnly", "boolean", "Leave retired codes out."),
-            Parameter("excludeNested", "boolean", "Passed over: the list is always flat."),
+            Parameter(
+                "excludeNested",
+                "boolean",
+                "false: put codes below those above them; a page or a filtered list is flat.",
+            ),
             Parameter("excludeNotForUI", "boolean", "Leave out codes that stand for groups."),
             Parameter("excludePostCoordinated", "boolean", "Passed over: there are no such codes here."),
             LANGUAGE,
