@@ -311,3 +311,35 @@ def test_a_large_code_system_is_replaced_with_its_package(library: Library, tmp_
     assert found is not None
     assert found.count((), "", 10_000) == 5_500
     assert library.writable().execute("select count(*) from concept").fetchall() == [(5_500,)]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"expression": "((("}, ["expression"]),
+        ({"expression": None}, ["expression"]),
+        ({"code": "a b"}, ["code"]),
+        ({"type": "special"}, ["special"]),
+        ({"code": "gender", "expression": "Patient.gender"}, []),  # R4 has it
+        ({}, []),
+    ],
+)
+def test_a_search_parameter_that_is_of_no_use_is_told(
+    library: Library, tmp_path: Path, more: dict[str, object], told: list[str]
+) -> None:
+    parameter = {
+        "resourceType": "SearchParameter",
+        "url": "http://example.org/eye",
+        "name": "eye",
+        "status": "active",
+        "description": "The colour of the eyes.",
+        "code": "eye",
+        "base": ["Patient"],
+        "type": "token",
+        "expression": "Patient.extension('http://example.org/eye').value",
+        **more,
+    }
+    report = install(library, package(tmp_path / "p.tgz", {k: v for k, v in parameter.items() if v is not None}))
+    assert (report.refused, report.installed) == ([], {"SearchParameter": 1})
+    assert len(report.unusable) == len(told)
+    assert all(word in one.reason for word, one in zip(told, report.unusable, strict=True))

@@ -59,6 +59,7 @@ def test_a_server_installs_what_its_settings_name_and_stops_when_it_cannot(
 ) -> None:
     started: list[str] = []
     monkeypatch.setattr("salus.cli.start.run_server", lambda settings: started.append(settings.base_url))
+    monkeypatch.setattr("salus.cli.start.check_free", lambda _: None)  # nobody listens in this test
     settings = clinic.folder / "salus.toml"
     settings.write_text(settings.read_text("utf-8") + '\n[knowledge]\npackages = "packages"\n', "utf-8")
     assert run("serve", "--data-dir", clinic.folder).exit_code == 4  # the folder is missing

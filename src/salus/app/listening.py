@@ -78,7 +78,6 @@ def check_free(server: Server) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that just ended do no harm
             try:
                 probe.bind((server.host, port))
-                probe.listen()
             except OSError as error:
                 raise Problem(Kind.UNAVAILABLE, _why(error, port)) from None
 

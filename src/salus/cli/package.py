@@ -67,6 +67,8 @@ def tell(report: Report) -> None:
         click.echo(f"refused {refused.file}: {refused.reason}", err=True)
     if len(report.refused) > _SHOWN:
         click.echo(f"… and {len(report.refused) - _SHOWN} more", err=True)
+    for unusable in report.unusable[:_SHOWN]:
+        click.echo(f"cannot be searched by {unusable.file}: {unusable.reason}", err=True)
     if report.missing:
         click.echo(f"not installed, though {name} builds on them: {', '.join(report.missing)}", err=True)
 

@@ -18,6 +18,7 @@ import msgspec
 
 from salus.fhir import json
 from salus.fhir.definitions import resource_types
+from salus.fhir.search.define import defined
 from salus.fhir.validate.report import schema_issues
 from salus.fhir.validate.schema import validator
 from salus.fhir.validate.walk import too_deep
@@ -84,6 +85,7 @@ class Report:
         unchanged: the very same package was there already.
         installed: number of resources by type.
         missing: dependencies that are not installed, as `name#version`.
+        unusable: search parameters that are installed and that nobody can search by, with the reason.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Report:
     installed: dict[str, int] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    unusable: list[Refused] = field(default_factory=list)
 
 
 @contextmanager
@@ -243,6 +246,18 @@ def _take(
     sql = "insert into resource(package, type, url, version, supplements, body) values(?,?,?,?,?,?)"
     db.execute(sql, (package, *key, target, pack(resource)))
     report.installed[key[0]] = report.installed.get(key[0], 0) + 1
+    report.unusable += [Refused(name, why) for why in _why_unusable(resource)]
+
+
+def _why_unusable(resource: Resource) -> list[str]:
+    """Why a search parameter is of no use; nothing for one that R4 has already, or whose parts others define."""
+    if resource["resourceType"] != "SearchParameter" or resource.get("type") == "composite":
+        return []
+    try:
+        defined({**resource, "status": "active"})
+    except Problem as problem:
+        return [issue.text for issue in problem.issues if issue.code != "duplicate"]
+    return []
 
 
 def _drop(db: Connection, package: int) -> None:
