@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from salus import __version__
+from salus.app.databases import opened
 from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, KNOWLEDGE, House
 from salus.audit import store as audit_store
 from salus.audit.checkpoint import NoteReader, Signer
@@ -35,7 +36,7 @@ from salus.crypto.kms.provider import library
 from salus.crypto.wiping import wipe
 from salus.kernel.clock import instant
 from salus.kernel.commit import Unit
-from salus.kernel.db import Connection, FileLock, open_database
+from salus.kernel.db import Connection, FileLock
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import FILE_NAME, Backup, Settings
 from salus.kernel.snapshot import held, raw_pieces
@@ -223,9 +224,7 @@ def _keys(house: House, writer: BackupWriter) -> Written:
     # A copy without free pages: what was erased from the table is not in it.
     with TemporaryDirectory(dir=house.settings.folder, prefix=".backup-") as scratch:
         copy = Path(scratch) / KEY_TABLE
-        key = house.keyring.page_key("keys")
-        with closing(open_database(folder / KEY_TABLE, key)) as db:
-            wipe(key)
+        with closing(opened(folder / KEY_TABLE, house.keyring, "keys")) as db:
             db.execute("vacuum into ?", (str(copy),))
         files = [writer.file((KEY_TABLE, _read(copy))), writer.file((PAGE_KEY, [read_private(folder / PAGE_KEY)]))]
 
@@ -272,11 +271,8 @@ def _prune(house: House, newest: Signed) -> int:
 
 @contextmanager
 def _held(house: House, path: Path, purpose: str) -> Iterator[Connection]:
-    key = house.keyring.page_key(purpose)
-    with closing(open_database(path, key)) as db:
-        wipe(key)
-        with held(db):
-            yield db
+    with closing(opened(path, house.keyring, purpose)) as db, held(db):
+        yield db
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from salus.access.load import load_policy
 from salus.app import safety
 from salus.app.certificates import days_left
+from salus.app.databases import opened
 from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, KNOWLEDGE, policy_text
 from salus.app.providers import provider_of
 from salus.app.safety_backups import backups_could_be_better
@@ -24,7 +25,7 @@ from salus.crypto.kms.provider import KeyProvider
 from salus.fhir.validate.validator import Validator
 from salus.freshness.manifest import Manifest, present
 from salus.kernel.clock import SystemClock
-from salus.kernel.db import Connection, open_database
+from salus.kernel.db import Connection
 from salus.kernel.errors import Problem
 from salus.kernel.settings import Settings
 from salus.knowledge.library import Library
@@ -124,7 +125,7 @@ def _inside(settings: Settings) -> Iterator[Finding]:
         keyring = open_keyring(settings.folder / KEYS_FOLDER, provider)
         asked = f"the key provider ({settings.keys.provider}) wraps and unwraps in {taken:.1f} ms"
         yield Finding("ok", f"{asked}; {_able(provider)}")
-        db = open_database(settings.folder / DATABASE, keyring.page_key("records"))
+        db = opened(settings.folder / DATABASE, keyring, "records")
     except Problem as problem:
         yield Finding("WRONG", problem.public, problem.detail)
         return

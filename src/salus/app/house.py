@@ -20,6 +20,7 @@ from salus.access.relations import Relations, RelationWrites
 from salus.access.relations import prepare as prepare_relations
 from salus.app.applications import Applications
 from salus.app.authorization import authorization_of
+from salus.app.databases import opened
 from salus.app.directories import Directories
 from salus.app.providers import provider_of
 from salus.app.standing import first_manifests, open_tables
@@ -58,7 +59,7 @@ from salus.identity.tokens import Tokens
 from salus.kernel.actor import Actor
 from salus.kernel.clock import Clock, Elapsed, SystemClock, elapsed_seconds
 from salus.kernel.commit import Unit, Writer
-from salus.kernel.db import Connection, FileLock, migrate, open_database
+from salus.kernel.db import Connection, FileLock, migrate
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.ids import uuid7
 from salus.kernel.settings import Settings
@@ -138,12 +139,9 @@ class House:
         elapsed = elapsed or elapsed_seconds
         self._provider = provider or provider_of(settings, elapsed)
         self.keyring: Keyring = stand.keyring(open_keyring(folder / KEYS_FOLDER, self._provider, limits, elapsed))
-        page_key = self.keyring.page_key("records")
         # One connection for reading and writing: a second one would drop its decrypted pages at each of our commits.
         # Only searches that take long (`salus.records.unhurried`) and units of many rows have others.
-        self.db = open_database(folder / DATABASE, page_key)
-        if page_key is not None:  # None only where `bench/` measures without page encryption
-            wipe(page_key)
+        self.db = opened(folder / DATABASE, self.keyring, "records")
         self._lock = FileLock(folder / f"{DATABASE}.lock")
         self.manifest: Manifest = stand.manifest(Manifest(self.keyring.tenant))
         try:
@@ -235,26 +233,19 @@ class House:
 
     def _reading(self) -> Connection:
         """Another connection to the records, for searches that take long; it cannot write."""
-        page_key = self.keyring.page_key("records")
-        try:
-            connection = open_database(self.settings.folder / DATABASE, page_key)
-        finally:
-            if page_key is not None:
-                wipe(page_key)
+        connection = self._another()
         connection.execute("pragma query_only=1")
-        connection.execute("pragma cache_size=-16384")
         return connection
 
     async def _writing(self) -> Connection:
         """Another connection to the records, for units of many rows; unlocking its pages takes a while."""
-        page_key = self.keyring.page_key("records")
-        try:
-            connection = await asyncio.to_thread(open_database, self.settings.folder / DATABASE, page_key)
-        finally:
-            if page_key is not None:
-                wipe(page_key)
-        connection.execute("pragma cache_size=-16384")
+        connection = await asyncio.to_thread(self._another)
         self.manifest.follow(connection)
+        return connection
+
+    def _another(self) -> Connection:
+        connection = opened(self.settings.folder / DATABASE, self.keyring, "records")
+        connection.execute("pragma cache_size=-16384")
         return connection
 
     def _forget_access(self) -> None:

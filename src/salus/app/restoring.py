@@ -18,6 +18,7 @@ from tempfile import mkdtemp
 
 from salus.app.backup import KEY_TABLE, PAGE_KEY
 from salus.app.certificates import issue, make_authority
+from salus.app.databases import opened
 from salus.app.found import TLS_FOLDER, hosts_of
 from salus.app.house import CHECKPOINTS, DATABASE, KEYS_FOLDER, ROOMS, House, prepare_records
 from salus.app.indexing import bring_up_to_date, operator
@@ -37,12 +38,11 @@ from salus.backup.writing import load, newest
 from salus.crypto.keyfile import private_folder, read_private, write_new
 from salus.crypto.keyring import Keyring, open_keyring
 from salus.crypto.kms.provider import KeyProvider
-from salus.crypto.wiping import wipe
 from salus.fhir import json
 from salus.freshness import manifest as freshness
 from salus.kernel.clock import elapsed_seconds
 from salus.kernel.commit import Unit
-from salus.kernel.db import Connection, FileLock, exclusive, open_database
+from salus.kernel.db import Connection, FileLock, exclusive
 from salus.kernel.errors import Kind, Problem
 from salus.kernel.settings import FILE_NAME, Settings
 from salus.kernel.settings import load as load_settings
@@ -202,9 +202,7 @@ def _tidy(settings: Settings, make: Callable[[], KeyProvider], restored: Restore
     provider = make()
     keyring = open_keyring(settings.folder / KEYS_FOLDER, provider)
     try:
-        key = keyring.page_key("records")
-        with closing(open_database(settings.folder / DATABASE, key)) as db:
-            wipe(key)
+        with closing(opened(settings.folder / DATABASE, keyring, "records")) as db:
             if db.execute("pragma quick_check(1)").fetchall() != [("ok",)]:
                 raise Problem(Kind.INVALID, "The restored database is damaged.")
             for journal in audit_store.journals(db):  # they stayed on the other machine

@@ -18,15 +18,15 @@ from pathlib import Path
 import msgspec
 
 from salus.app.background import Background
+from salus.app.databases import opened
 from salus.app.house import DATABASE, House
 from salus.app.verifying import compare
 from salus.audit.event import EventType, Outcome
-from salus.crypto.wiping import wipe
 from salus.freshness.manifest import Manifest
 from salus.freshness.report import Finding
 from salus.freshness.scan import count_rows
 from salus.kernel.commit import Unit
-from salus.kernel.db import Connection, FileLock, open_database
+from salus.kernel.db import Connection, FileLock
 from salus.records.store.marks import Marking
 
 MEMORY = "verified.json"
@@ -111,9 +111,7 @@ class Watch:
 
     def _compare(self) -> dict[str, list[Finding]]:
         house = self._house
-        key = house.keyring.page_key("records")
-        with closing(open_database(house.settings.folder / DATABASE, key)) as db:
-            wipe(key)
+        with closing(opened(house.settings.folder / DATABASE, house.keyring, "records")) as db:
             keys_of = house.keyring.tenant
             tenants = house.keyring.tenants()
             return compare(db, Manifest(keys_of), Marking(keys_of), tenants, self._pause, index=False).findings

@@ -69,10 +69,8 @@ class Cors:
         self._origins = origins
 
     async def preflight(self, request: Request) -> Response | None:
-        """The answer to a browser that asks before it sends; None when the request is no such question."""
-        if request.method != "OPTIONS" or not request.header(b"origin"):
-            return None
-        if not request.header(b"access-control-request-method"):
+        """The answer to an OPTIONS request of a browser that asks before it sends; None when it is no such question."""
+        if not request.header(b"origin") or not request.header(b"access-control-request-method"):
             return None
         allowed = await self.headers(request)
         if not any(name == b"access-control-allow-origin" for name, _ in allowed):

@@ -197,9 +197,8 @@ async def send_response(send: Send, response: Response, always: Mapping[bytes, b
         head: leave out the body, whose length is told all the same.
     """
     own = [name for name, _ in response.headers if name in always]
-    headers = [*response.headers, *always.items()]
-    if own:
-        headers = [*response.headers, *(header for header in always.items() if header[0] not in own)]
+    usual = always.items() if not own else [header for header in always.items() if header[0] not in own]
+    headers = [*response.headers, *usual]
     length = len(response.body) if response.length is None else response.length
     if response.body or response.length is not None:
         headers.append((b"content-type", response.content_type))

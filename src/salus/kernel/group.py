@@ -7,6 +7,7 @@ A unit holds parts by room: what `records` writes and what `audit` writes are co
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from salus.kernel.db import Connection
@@ -102,8 +103,7 @@ def write(
         Why, for those that were turned away, by position.
     """
     turned_away: dict[int, Problem] = {}
-    db.execute("begin immediate")
-    try:
+    with _transaction(db, participants, seal):
         for participant in participants:
             participant.begin(db)
         accepted = []
@@ -122,11 +122,6 @@ def write(
             parts = [unit.parts[name] for unit in accepted if name in unit.parts]
             if parts:
                 participant.apply(db, parts)
-        seal(db)
-        db.execute("commit")
-    except BaseException:
-        _roll_back(db, participants)
-        raise
     return turned_away
 
 
@@ -147,8 +142,7 @@ def write_in_steps(
     Raises:
         Problem: a participant turns the unit away; nothing was written.
     """
-    db.execute("begin immediate")
-    try:
+    with _transaction(db, participants, seal):
         rest = []
         for participant in participants:
             if not isinstance(participant, Stepwise) or participant.name not in unit.parts:
@@ -166,15 +160,21 @@ def write_in_steps(
             participant.check(db, part)
         for participant, part in mine:
             participant.apply(db, [part])
+
+
+@contextmanager
+def _transaction(
+    db: Connection, participants: Sequence[Participant], seal: Callable[[Connection], None]
+) -> Iterator[None]:
+    """One write transaction that is sealed last; on any error nothing of it stays, and everybody is told."""
+    db.execute("begin immediate")
+    try:
+        yield
         seal(db)
         db.execute("commit")
     except BaseException:
-        _roll_back(db, participants)
+        if db.in_transaction:
+            db.execute("rollback")
+        for participant in participants:
+            participant.rolled_back()
         raise
-
-
-def _roll_back(db: Connection, participants: Sequence[Participant]) -> None:
-    if db.in_transaction:
-        db.execute("rollback")
-    for participant in participants:
-        participant.rolled_back()
